@@ -1,0 +1,141 @@
+"""Exact gradient, average information and the curvature of the parametrisation (ENGINE sections 3 and 4).
+
+For a parameter t of T_k, with e = y - X beta - Z Lambda b and all from cross-products:
+
+    dD/dt = 2 <M_k, dT> - (2 / s2) <Z'e b', dT>,          M_k as in `system.System.traces`
+    q_t   = Z nu_t,   nu_t = dT b + T dT' Z'e
+    AI_tu = (q_t' q_u - (W'q_t)' C^-1 (W'q_u)) / s2
+    H     = AI - c c' / nu,   c_t = q_t'e / s2            (s2 profiled out)
+    H_tu += 2 tr(dT_t' G dT_u),   dD/dT = 2 G T           (curvature of Sigma = T T')
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .criterion import Point, Problem
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """At one point: gradient (k,) and Newton matrix (k, k) of the criterion, and what the joint information needs."""
+
+    gradient: np.ndarray
+    hessian: np.ndarray
+    residual_share: np.ndarray
+    """c (k,): minus the derivative of pwrss, over s2."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """First derivatives, and what the second ones reuse."""
+
+    gradient: np.ndarray
+    by_factor: list[np.ndarray]
+    """dD/dT_k, (m_k, m_k), whether T_k is free or held."""
+    b: list[np.ndarray]
+    """b^ by term, (q_k, m_k)."""
+    residual: list[np.ndarray]
+    """Z_k'e by term, (q_k, m_k)."""
+
+
+def score(problem: Problem, point: Point) -> Score:
+    """Gradient of the criterion at the point last evaluated."""
+    system = problem.system
+    b, beta = system.solution()
+    blocks = _by_term(problem, b)
+    u = _stack([bk @ t.T for bk, t in zip(blocks, point.factors, strict=True)])
+    cross = system.border() - system.multiply(np.concatenate([u, beta])[:, None])[:, 0]
+    residual = _by_term(problem, cross[: system.q])
+    system.invert(problem.reml)
+    by_factor = [
+        2.0 * trace - (2.0 / point.s2) * (rk.T @ bk)
+        for trace, rk, bk in zip(system.traces(), residual, blocks, strict=True)
+    ]
+    gradient = np.empty(problem.n_parameters)
+    for structure, at, slope in zip(problem.structures, problem.slices(), by_factor, strict=True):
+        if at is not None:
+            gradient[at] = np.einsum("aij,ij->a", structure.derivatives(point.theta[at]), slope)
+    if problem.estimates_scale:
+        held = zip(point.factors, by_factor, problem.held, strict=True)
+        gradient[-1] = problem.nu - point.pwrss / point.s2
+        gradient[-1] -= 0.5 * sum(np.vdot(t, slope) for t, slope, h in held if h is not None)
+    return Score(gradient, by_factor, blocks, residual)
+
+
+def derivatives(problem: Problem, point: Point) -> Derivatives:
+    """Gradient and Newton matrix at the point last evaluated."""
+    first = score(problem, point)
+    system, q = problem.system, problem.system.q
+    nu = _working_vectors(problem, point, first)
+    product = system.multiply(np.vstack([nu, np.zeros((system.p, nu.shape[1]))]))
+    scaled = [
+        wk.reshape(-1, t.shape[0], nu.shape[1]).transpose(0, 2, 1) @ t
+        for wk, t in zip(_rows_by_term(problem, product[:q]), point.factors, strict=True)
+    ]
+    w = np.vstack([s.transpose(0, 2, 1).reshape(-1, nu.shape[1]) for s in scaled] + [product[q:]])
+    half = system.half_solve(w)
+    hessian = (nu.T @ product[:q] - half.T @ half) / point.s2
+    share = nu.T @ _stack(first.residual) / point.s2
+    if problem.profiled:
+        hessian -= np.outer(share, share) / problem.nu
+    elif problem.estimates_scale:
+        hessian[-1, :] += share
+        hessian[:, -1] += share
+        hessian[-1, -1] += point.pwrss / point.s2
+    for structure, at, t, slope in zip(
+        problem.structures, problem.slices(), point.factors, first.by_factor, strict=True
+    ):
+        if at is not None:
+            d = structure.derivatives(point.theta[at])
+            hessian[at, at] += 2.0 * np.einsum("aij,il,blj->ab", d, slope_in_sigma(slope, t), d)
+    return Derivatives(first.gradient, 0.5 * (hessian + hessian.T), share)
+
+
+def slope_in_sigma(slope: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Symmetric G with dD/dT = 2 G T, by columns from the last, which keeps its relative accuracy as T -> singular.
+
+    The curvature is only a guide to the step: a pivot that is exactly zero leaves its column of G at zero.
+    """
+    m = t.shape[0]
+    g = np.zeros((m, m))
+    for j in range(m - 1, -1, -1):
+        if t[j, j] != 0.0:
+            g[:, j] = (0.5 * slope[:, j] - g[:, j + 1 :] @ t[j + 1 :, j]) / t[j, j]
+    return 0.5 * (g + g.T)
+
+
+def _working_vectors(problem: Problem, point: Point, first: Score) -> np.ndarray:
+    """nu_t, one column for each parameter: (q, k)."""
+    system = problem.system
+    out = np.zeros((system.q, problem.n_parameters))
+    start = 0
+    for structure, held, at, t, b, r in zip(
+        problem.structures, problem.held, problem.slices(), point.factors, first.b, first.residual, strict=True
+    ):
+        rows = slice(start, start + b.size)
+        start += b.size
+        if at is not None:
+            for column, d in zip(range(at.start, at.stop), structure.derivatives(point.theta[at]), strict=True):
+                out[rows, column] = (b @ d.T + (r @ d) @ t.T).ravel()
+        elif held is not None and problem.estimates_scale:
+            d = -0.5 * t
+            out[rows, -1] = (b @ d.T + (r @ d) @ t.T).ravel()
+    return out
+
+
+def _by_term(problem: Problem, stacked: np.ndarray) -> list[np.ndarray]:
+    return [
+        part.reshape(-1, s.m) for part, s in zip(_rows_by_term(problem, stacked), problem.structures, strict=True)
+    ]
+
+
+def _rows_by_term(problem: Problem, stacked: np.ndarray) -> list[np.ndarray]:
+    offsets = problem.system.offsets
+    return [stacked[lo:hi] for lo, hi in zip(offsets[:-1], offsets[1:], strict=True)]
+
+
+def _stack(blocks: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([b.ravel() for b in blocks])
