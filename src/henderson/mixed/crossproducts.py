@@ -64,9 +64,9 @@ def cross_products(model: Standardised) -> CrossProducts:
     border = tuple(border_sums(t, xy) for t in terms)
     corner = xy.T @ xy
     # q is orthonormal and y orthogonal to it, by construction and to the last bit it is worth.
-    p = model.rank
+    p = model.coordinates.rank
     corner[:p, :p], corner[:p, p], corner[p, :p] = np.eye(p), 0.0, 0.0
-    return CrossProducts(tuple((t.q, t.m) for t in terms), own, pairs, border, corner, model.n)
+    return CrossProducts(tuple((t.q, t.m) for t in terms), own, pairs, border, corner, model.coordinates.n)
 
 
 def border_sums(term: Term, columns: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from ..errors import ModelError
-from ..linear.qr import Basis, orthonormal_basis
+from ..linear.qr import orthonormal_basis
 from ..structures import Structure, make
 
 if TYPE_CHECKING:
@@ -42,41 +42,54 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Standardised:
-    """What the equations are formed from, and the constants that take results back."""
+class Coordinates:
+    """The way back: constants that take results in standard coordinates to the user's. No rows."""
 
-    q: np.ndarray
-    y: np.ndarray
-    terms: tuple[Term, ...]
-    basis: Basis
+    n: int
+    r: np.ndarray
+    """(rank, rank): X[:, kept] = q r, rows weighted."""
+    kept: np.ndarray
+    dropped: np.ndarray
+    """Columns of the user's X that are linear combinations of those before them."""
     projection: np.ndarray
-    """q'y before y was made the residual."""
+    """(rank,): q'y before y was made the residual."""
     y_scale: float
     log_weights: float
     """Sum of log precision weights."""
-
-    @property
-    def n(self) -> int:
-        return len(self.y)
+    back: tuple[np.ndarray, ...]
+    """For each term B (m, m): the user's effects are y_scale * B @ ours."""
 
     @property
     def rank(self) -> int:
-        return self.q.shape[1]
+        return len(self.kept)
 
     def deviance_shift(self, reml: bool) -> float:
         """What is added to the criterion in standard coordinates to give it in the user's."""
         shift = 2.0 * (self.n - (self.rank if reml else 0)) * np.log(self.y_scale) - self.log_weights
         if reml:
-            shift += 2.0 * np.sum(np.log(np.abs(np.diagonal(self.basis.r))))
+            shift += 2.0 * np.sum(np.log(np.abs(np.diagonal(self.r))))
         return float(shift)
 
     def coefficients(self, beta: np.ndarray) -> np.ndarray:
         """Coefficients of the kept columns of the user's X from those of q."""
-        return solve_triangular(self.basis.r, self.projection + self.y_scale * beta)
+        return self.coefficient_rows(self.projection + self.y_scale * beta)
 
     def coefficient_rows(self, rows: np.ndarray) -> np.ndarray:
-        """R^-1 rows, for covariances of the coefficients: (rank, k) -> (rank, k)."""
-        return solve_triangular(self.basis.r, rows)
+        """r^-1 rows, for covariances of the coefficients: (rank, ...) -> (rank, ...)."""
+        return solve_triangular(self.r, rows) if self.rank else rows
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """The rows the equations are formed from, and the way back."""
+
+    q: np.ndarray
+    """(n, rank), orthonormal."""
+    y: np.ndarray
+    """(n,), orthogonal to q, mean square 1."""
+    terms: tuple[Term, ...]
+    coordinates: Coordinates
+    root_weights: np.ndarray | None
 
 
 def standardise(design: Design) -> Standardised:
@@ -84,32 +97,43 @@ def standardise(design: Design) -> Standardised:
     root = None if design.weights is None else np.sqrt(design.weights)
     x = design.X if root is None else design.X * root[:, None]
     basis = orthonormal_basis(x)
-    y = design.y if design.offset is None else design.y - design.offset
-    y = y if root is None else y * root
-    projection = basis.q.T @ y
-    residual = y - basis.q @ projection
-    correction = basis.q.T @ residual
-    residual -= basis.q @ correction
-    projection = projection + correction
-    n, rank = len(y), basis.q.shape[1]
-    size, left = np.linalg.norm(y), np.linalg.norm(residual)
-    if left <= PERFECT_FIT * size or left == 0.0:
-        raise ModelError(_nothing_left(design, rank))
+    n, rank = basis.q.shape
     if n <= rank:
         raise ModelError(
             f"There are {n} rows and {rank} fixed coefficients: no row is left to estimate a variance from. "
             "Drop fixed terms or give more rows."
         )
-    y_scale = left / np.sqrt(n)
+    y, projection, y_scale = standard_response(basis.q, design.y, design.offset, root)
     terms = tuple(_standard_term(block, root) for block in design.blocks)
     log_weights = 0.0 if design.weights is None else float(np.sum(np.log(design.weights)))
-    return Standardised(basis.q, residual / y_scale, terms, basis, projection, float(y_scale), log_weights)
+    back = tuple(t.back for t in terms)
+    coordinates = Coordinates(
+        n, basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back
+    )
+    return Standardised(basis.q, y, terms, coordinates, root)
 
 
-def _nothing_left(design: Design, rank: int) -> str:
-    if np.ptp(design.y) == 0:
+def standard_response(
+    q: np.ndarray, response: np.ndarray, offset: np.ndarray | None, root: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The response in standard coordinates (n,), its projection q'y (rank,) and the scale it was divided by."""
+    y = response if offset is None else response - offset
+    y = y if root is None else y * root
+    projection = q.T @ y
+    residual = y - q @ projection
+    correction = q.T @ residual
+    residual -= q @ correction
+    left = float(np.sqrt(residual @ residual))
+    if not left > PERFECT_FIT * np.sqrt(y @ y):
+        raise ModelError(_nothing_left(response, q.shape[1]))
+    scale = left / np.sqrt(len(y))
+    return residual / scale, projection + correction, scale
+
+
+def _nothing_left(response: np.ndarray, rank: int) -> str:
+    if np.ptp(response) == 0:
         return (
-            f"The response is constant (every one of {len(design.y)} rows is {design.y[0]:g}): "
+            f"The response is constant (every one of {len(response)} rows is {response[0]:g}): "
             "it has no variance to divide among the terms."
         )
     return (

@@ -1,0 +1,51 @@
+"""henderson: linear and mixed models, exact and fast, in one grammar.
+
+    import henderson as hd
+    fit = hd.lmm("Reaction ~ Days + (Days | Subject)", "sleepstudy.csv")
+    print(fit.summary())
+
+Names are loaded when first used, so that `import henderson` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "lmm": ("henderson.models.lmm", "lmm"),
+    "load": ("henderson.models.archive", "load"),
+    "datasets": ("henderson.datasets", None),
+    "MixedFit": ("henderson.models.mixed_fit", "MixedFit"),
+    "HendersonError": ("henderson.errors", "HendersonError"),
+    "FormulaError": ("henderson.errors", "FormulaError"),
+    "DataError": ("henderson.errors", "DataError"),
+    "ModelError": ("henderson.errors", "ModelError"),
+    "NotAvailableError": ("henderson.errors", "NotAvailableError"),
+}
+
+__all__ = ["__version__", *sorted(_LAZY)]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from . import datasets
+    from .errors import DataError, FormulaError, HendersonError, ModelError, NotAvailableError
+    from .models.archive import load
+    from .models.lmm import lmm
+    from .models.mixed_fit import MixedFit
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module, attribute = _LAZY[name]
+    except KeyError:
+        raise AttributeError(f"henderson has no attribute '{name}'; it has {', '.join(__all__)}") from None
+    loaded = importlib.import_module(module)
+    value = loaded if attribute is None else getattr(loaded, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

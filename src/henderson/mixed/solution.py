@@ -1,0 +1,178 @@
+"""A fitted model as numbers in the user's units; everything here follows from the cross-products and the parameters.
+
+No rows are kept: a solution can be rebuilt from a saved file. Symbols as in ENGINE: u = y_scale B T b, Var(e) = s2 y_scale^2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .criterion import Point, Problem, evaluate
+from .crossproducts import CrossProducts
+from .information import Information, information
+from .standardise import Coordinates
+
+
+@dataclass
+class Solution:
+    """Estimates at the parameters `theta` of `problem`, whose system was built from `products`."""
+
+    problem: Problem
+    products: CrossProducts
+    coordinates: Coordinates
+    theta: np.ndarray
+
+    @cached_property
+    def point(self) -> Point:
+        """The criterion at theta."""
+        point = evaluate(self.problem, self.theta)
+        if point is None:
+            raise ArithmeticError("the mixed-model equations are not positive definite at these parameters")
+        return point
+
+    def factorised(self) -> Point:
+        """The point, with the system factorised at it (another fit may have moved the system since)."""
+        point = evaluate(self.problem, self.theta)
+        assert point is not None
+        return point
+
+    # -- criterion ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def deviance(self) -> float:
+        """-2 log (restricted) likelihood in the user's units."""
+        return self.point.deviance + self.coordinates.deviance_shift(self.problem.reml)
+
+    @property
+    def scale2(self) -> float:
+        """Residual variance in the user's units."""
+        return self.point.s2 * self.coordinates.y_scale**2
+
+    # -- estimates ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _estimates(self) -> tuple[np.ndarray, np.ndarray]:
+        self.factorised()
+        return self.problem.system.solution()
+
+    @cached_property
+    def beta(self) -> np.ndarray:
+        """BLUE of the kept columns of X, (rank,)."""
+        return self.coordinates.coefficients(self._estimates[1])
+
+    @cached_property
+    def u(self) -> list[np.ndarray]:
+        """BLUP of each term's effects, (q_k, m_k)."""
+        b = self._estimates[0]
+        offsets = self.products.offsets
+        out = []
+        for lo, hi, t, back in zip(
+            offsets[:-1], offsets[1:], self.point.factors, self.coordinates.back, strict=True
+        ):
+            out.append(b[lo:hi].reshape(-1, t.shape[0]) @ (self.coordinates.y_scale * back @ t).T)
+        return out
+
+    @cached_property
+    def covariances(self) -> list[np.ndarray]:
+        """Sigma_k in the user's units, (m_k, m_k)."""
+        scale = np.sqrt(self.scale2)
+        out = []
+        for t, back in zip(self.point.factors, self.coordinates.back, strict=True):
+            factor = scale * back @ t
+            out.append(factor @ factor.T)
+        return out
+
+    # -- variances of the estimates ----------------------------------------------------------------------------------
+
+    @cached_property
+    def fixed_columns(self) -> np.ndarray:
+        """C^-1 [0; I]: the columns of the inverse that belong to X, (q + p, p), standard coordinates."""
+        system = self.problem.system
+        self.factorised()
+        rhs = np.zeros((system.q + system.p, system.p))
+        rhs[system.q :] = np.eye(system.p)
+        return system.solve(rhs)
+
+    @cached_property
+    def vcov(self) -> np.ndarray:
+        """Var(beta^), (rank, rank)."""
+        phi = self.fixed_columns[self.problem.system.q :]
+        return self.to_coefficients(0.5 * (phi + phi.T)) * self.scale2
+
+    def to_coefficients(self, phi: np.ndarray) -> np.ndarray:
+        """r^-1 phi r^-T."""
+        half = self.coordinates.coefficient_rows(phi)
+        return self.coordinates.coefficient_rows(half.T).T
+
+    @cached_property
+    def prediction_error(self) -> list[np.ndarray]:
+        """Var(u^ - u) of each level of each term, (q_k, m_k, m_k): the uncertainty of beta^ included (PEV)."""
+        return self._blocks(with_fixed=True)
+
+    @cached_property
+    def conditional_variance(self) -> list[np.ndarray]:
+        """Var(u | y) at beta = beta^, (q_k, m_k, m_k): what lme4 calls condVar."""
+        return self._blocks(with_fixed=False)
+
+    def _blocks(self, with_fixed: bool) -> list[np.ndarray]:
+        self.factorised()
+        self.problem.system.invert(with_fixed)
+        out = []
+        for block, t, back in zip(
+            self.problem.system.diagonal_blocks(), self.point.factors, self.coordinates.back, strict=True
+        ):
+            factor = np.sqrt(self.scale2) * back @ t
+            out.append(factor @ block @ factor.T)
+        return out
+
+    def prediction_variance(self, x: np.ndarray, z: Sequence[np.ndarray | None], levels: Sequence[np.ndarray]) -> np.ndarray:
+        """Var(x'beta^ + sum z_k'u^_k - x'beta - sum z_k'u_k) for each row: the joint variance of beta^ and u^ - u.
+
+        Parameters
+        ----------
+        x : (n, rank), kept columns.
+        z : for each term (n, m_k), or None to leave the term out.
+        levels : for each term (n,), the level of each row; -1 for a level that was not fitted: its prior variance
+            z' Sigma z is added, independent of everything else (rows are treated one by one).
+        """
+        system = self.problem.system
+        self.factorised()
+        scale = np.sqrt(self.scale2)
+        n = len(x)
+        out = np.zeros(n)
+        chunk = max(1, 4_000_000 // (system.q + system.p + 1))
+        x_standard = self._standard_rows(x)
+        for lo in range(0, n, chunk):
+            rows = slice(lo, min(lo + chunk, n))
+            size = rows.stop - lo
+            rhs = np.zeros((system.q + system.p, size))
+            rhs[system.q :] = x_standard[rows].T
+            for k, (zk, level) in enumerate(zip(z, levels, strict=True)):
+                if zk is None:
+                    continue
+                t = self.point.factors[k]
+                m = t.shape[0]
+                standard = zk[rows] @ self.coordinates.back[k] @ t
+                known = np.flatnonzero(level[rows] >= 0)
+                at = self.products.offsets[k] + level[rows][known][:, None] * m + np.arange(m)
+                rhs[at, known[:, None]] = standard[known]
+                new = level[rows] < 0
+                out[rows][new] += (standard[new] ** 2).sum(axis=1)
+            half = system.half_solve(rhs)
+            out[rows] += np.einsum("ij,ij->j", half, half)
+        return out * scale**2
+
+    def _standard_rows(self, x: np.ndarray) -> np.ndarray:
+        """Rows of the user's X in coordinates of q: x r^-1."""
+        from scipy.linalg import solve_triangular
+
+        return solve_triangular(self.coordinates.r, x.T, trans=1).T if x.shape[1] else x
+
+    @cached_property
+    def information(self) -> Information:
+        """Covariance of the variance parameters and how Var(beta^) moves with them."""
+        return information(self)

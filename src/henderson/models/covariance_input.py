@@ -1,0 +1,85 @@
+"""`start=` and `fixed_parameters=`: the user's covariances by group name, checked against the model's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError, closest
+from .labels import Labels
+
+RESIDUAL = "Residual"
+
+
+def read_covariances(
+    given: Mapping[str, Any] | None, labels: Labels, argument: str
+) -> tuple[list[np.ndarray | None], float | None]:
+    """Covariance matrix of each term (None where not given) and the residual variance, all in the user's units.
+
+    A term is named by its group, as `variance_components` prints it; where several terms share a group, by the term's
+    text, "(0 + Days | Subject)". A value is a variance, a list of m variances, or an m x m covariance matrix.
+    """
+    found: list[np.ndarray | None] = [None] * len(labels.terms)
+    residual = None
+    for key, value in (given or {}).items():
+        if key == RESIDUAL:
+            residual = _variance(value, argument)
+            continue
+        k = _term(key, labels, argument)
+        found[k] = _matrix(value, key, labels.terms[k].effects, argument)
+    return found, residual
+
+
+def _term(key: str, labels: Labels, argument: str) -> int:
+    texts = [t.text for t in labels.terms]
+    if key in texts:
+        return texts.index(key)
+    groups = [t.group for t in labels.terms]
+    if groups.count(key) > 1:
+        raise ModelError(
+            f"{argument}: several terms have the group '{key}'; name the one meant by its text, one of "
+            + ", ".join(repr(t.text) for t in labels.terms if t.group == key) + "."
+        )
+    if key not in groups:
+        known = [*groups, RESIDUAL]
+        like = closest(key, known)
+        raise ModelError(
+            f"{argument}: no random term has the group '{key}'. "
+            + (f"The closest is '{like}'. " if like else "") + f"The groups are {', '.join(map(repr, known))}."
+        )
+    return groups.index(key)
+
+
+def _variance(value: Any, argument: str) -> float:
+    number = np.asarray(value, dtype=np.float64)
+    if number.size != 1 or not np.isfinite(number).all() or not number.item() > 0:
+        raise ModelError(f"{argument}: the residual variance is one positive number, not {value!r}.")
+    return float(number.item())
+
+
+def _matrix(value: Any, key: str, effects: tuple[str, ...], argument: str) -> np.ndarray:
+    m = len(effects)
+    try:
+        matrix = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"{argument}: the covariance of '{key}' is made of numbers, not {value!r}.") from None
+    if matrix.ndim == 0:
+        matrix = matrix * np.eye(m)
+    elif matrix.ndim == 1 and len(matrix) == m:
+        matrix = np.diag(matrix)
+    if matrix.shape != (m, m):
+        raise ModelError(
+            f"{argument}: '{key}' has {m} effects ({', '.join(effects)}): give a variance, {m} variances or a "
+            f"{m} x {m} covariance matrix, not an array of shape {matrix.shape}."
+        )
+    size = np.abs(matrix).max(initial=0.0)
+    if not np.isfinite(matrix).all() or np.abs(matrix - matrix.T).max() > 1e-10 * size:
+        raise ModelError(f"{argument}: the covariance of '{key}' must be finite and symmetric.")
+    lowest = np.linalg.eigvalsh(matrix)[0]
+    if lowest < -1e-10 * size:
+        raise ModelError(
+            f"{argument}: the covariance of '{key}' is not positive semi-definite (its smallest eigenvalue is {lowest:.3g})."
+        )
+    return matrix

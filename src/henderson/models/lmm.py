@@ -1,0 +1,178 @@
+"""`hd.lmm`: a linear mixed model from a formula and a table. The walk from text to fit, room by room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import design as designs
+from .. import formula as formulas
+from .. import frame as frames
+from ..errors import ModelError, NotAvailableError
+from ..mixed.criterion import Problem
+from ..mixed.crossproducts import CrossProducts, cross_products
+from ..mixed.optimise import Optimum, optimise
+from ..mixed.solution import Solution
+from ..mixed.solver import build_system
+from ..mixed.standardise import Coordinates, Standardised, standardise
+from ..mixed.start import default_start, held_factor, user_start
+from ..mixed.verdict import Status, boundary_notes, flat_directions
+from .covariance_input import read_covariances
+from .labels import Labels, TermLabels
+from .mixed_fit import MixedFit
+
+
+def lmm(
+    formula: str,
+    data: Any,
+    *,
+    residual: str | None = None,
+    variance: str | None = None,
+    relationships: Mapping[str, Any] | None = None,
+    reml: bool = True,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    fixed_parameters: Mapping[str, Any] | None = None,
+    start: Mapping[str, Any] | None = None,
+    verbose: bool = False,
+) -> MixedFit:
+    """Fit a linear mixed model by REML or ML.
+
+    Parameters
+    ----------
+    formula : `response ~ fixed terms + (effects | group)`; DESIGN section 2 of the documentation has the grammar.
+    data : any DataFrame (pandas, polars, pyarrow ...), a dict of arrays, or the path of a CSV or Parquet file.
+    reml : restricted likelihood (True) or likelihood (False).
+    weights : precision weights, Var(e_i) = sigma^2 / w_i: an array or the name of a column. Positive.
+    offset : added to the linear predictor with coefficient 1: an array or the name of a column.
+    contrasts : coding of fixed factors by column name, for example {"Machine": "sum"}.
+    fixed_parameters : covariances held at a value, by group: {"Subject": [[600, 10], [10, 35]], "Residual": 650},
+        in squared units of the response.
+    start : covariances to start from, in the same form.
+    verbose : print one line for each iteration.
+    residual, variance, relationships : read, and refused until the covariance structures are built.
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError : what is wrong with the formula, the table, or the model for these data.
+    NotAvailableError : part of the grammar that this version does not fit.
+
+    References
+    ----------
+    Patterson & Thompson (1971); Gilmour, Thompson & Cullis (1995); Bates et al. (2015).
+    """
+    for name, value in (("residual", residual), ("variance", variance), ("relationships", relationships)):
+        if value is not None:
+            raise NotAvailableError(f"{name}= is part of the grammar but is not available yet in this version.")
+    parsed = formulas.parse(formula)
+    formulas.require_available(parsed)
+    frame = frames.read_for(parsed, data, weights=weights, offset=offset)
+    design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
+    if not design.blocks:
+        raise ModelError(
+            f"'{formula}' has no random term: nothing to estimate a variance for but the residual. "
+            "Add one, such as (1 | group), or fit it with hd.lm."
+        )
+    _require_separable(design)
+    model = standardise(design)
+    products = cross_products(model)
+    labels = _labels(formula, design, model.coordinates)
+    problem, theta = _problem(model, products, labels, reml, fixed_parameters, start)
+    from ..report.progress import watch
+
+    with watch(verbose, products.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
+        optimum = optimise(problem, theta, on_step=on_step)
+    return _fit(labels, problem, products, model.coordinates, optimum, design, model, frame)
+
+
+def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
+    """The same model for another response, rows in the order of the fit: same design, started from the fit's estimates."""
+    from ..mixed.refit import with_response
+
+    model, products, problem = with_response(fit, response)
+    optimum = optimise(problem, fit.solution.theta)
+    return _fit(fit.labels, problem, products, model.coordinates, optimum, fit.design, model, fit._library)
+
+
+def _problem(
+    model: Standardised,
+    products: CrossProducts,
+    labels: Labels,
+    reml: bool,
+    fixed_parameters: Mapping[str, Any] | None,
+    start: Mapping[str, Any] | None,
+) -> tuple[Problem, np.ndarray]:
+    coordinates = model.coordinates
+    held, held_residual = read_covariances(fixed_parameters, labels, "fixed_parameters")
+    begin, begin_residual = read_covariances(start, labels, "start")
+    y_scale = coordinates.y_scale
+    problem = Problem(
+        build_system(products),
+        tuple(t.structure for t in model.terms),
+        products.n,
+        reml,
+        tuple(
+            None if sigma is None else held_factor(sigma, back, y_scale)
+            for sigma, back in zip(held, coordinates.back, strict=True)
+        ),
+        None if held_residual is None else float(np.log(held_residual / y_scale**2)),
+    )
+    if start is None:
+        return problem, default_start(problem)
+    return problem, user_start(problem, coordinates, begin, begin_residual)
+
+
+def _labels(formula: str, design: Any, coordinates: Coordinates) -> Labels:
+    names = design.x_names
+    return Labels(
+        formula,
+        design.response,
+        tuple(names[j] for j in coordinates.kept),
+        tuple(names[j] for j in coordinates.dropped),
+        tuple(TermLabels(b.group, tuple(b.effects), b.levels, b.structure, b.text) for b in design.blocks),
+    )
+
+
+def _require_separable(design: Any) -> None:
+    for block in design.blocks:
+        if len(block.levels) >= len(design.y) and len(block.effects) == 1 and design.weights is None:
+            raise ModelError(
+                f"Every row is a level of its own in {block.text}: {len(block.levels)} levels in {len(design.y)} rows. "
+                "Its variance cannot be told from the residual variance, which is also one value a row. "
+                "Group by something that repeats, or leave the term out."
+            )
+
+
+def _fit(labels, problem, products, coordinates, optimum, design, model, library) -> MixedFit:
+    solution = Solution(problem, products, coordinates, optimum.point.theta)
+    return MixedFit(labels, solution, _status(labels, solution, optimum), design.spec, library, design, model)
+
+
+def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:
+    notes = []
+    for term, covariance, held in zip(labels.terms, solution.covariances, solution.problem.held, strict=True):
+        if held is None:
+            notes += boundary_notes(covariance, term.effects, term.text)
+    verdict = "not converged" if not optimum.converged else "boundary" if notes else "converged"
+    if not notes:
+        notes += _identifiability_notes(labels, solution, optimum)
+    return Status(verdict, optimum.predicted_decrease, optimum.iterations, tuple(notes))
+
+
+def _identifiability_notes(labels: Labels, solution: Solution, optimum: Optimum) -> list[str]:
+    problem = solution.problem
+    notes = []
+    for direction in flat_directions(optimum.derivatives.hessian):
+        involved = [
+            term.text
+            for term, at in zip(labels.terms, problem.slices(), strict=True)
+            if at is not None and np.abs(direction[at]).max() > 1e-3
+        ]
+        notes.append(
+            f"not identifiable: the criterion does not change along a combination of the variances of "
+            f"{' and '.join(involved)} (the residual variance moving with it); these data cannot tell them apart"
+        )
+    return notes
