@@ -1,0 +1,10 @@
+"""Any table -> typed columns, and tables back in the caller's own library.
+
+`read` looks at the columns a model names and nothing else; `column` has the two kinds there are; `convert` knows each library's
+types; `files` reads CSV and Parquet; `factorize` turns values into codes without sorting the rows.
+"""
+
+from henderson.frame.column import Column, Frame, Label
+from henderson.frame.read import give_back, read
+
+__all__ = ["Column", "Frame", "Label", "give_back", "read"]

@@ -1,0 +1,282 @@
+"""Tree -> `Formula`: which part is the response, which terms are fixed, which are random."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from henderson.errors import FormulaError
+from henderson.formula.expand import Expansion
+from henderson.formula.expression import (
+    Bar,
+    Call,
+    Chain,
+    Group,
+    Name,
+    Node,
+    Span,
+    find_bar,
+    render,
+    strip,
+)
+from henderson.formula.functions import arithmetic_names, check_arithmetic
+from henderson.formula.levels import expand_levels
+from henderson.formula.parser import parse_one_side, parse_two_sides
+from henderson.formula.structures import (
+    SMOOTHS,
+    VARIANCES,
+    check_right,
+    column_arguments,
+    is_call,
+    left_options,
+    no_options,
+)
+from henderson.formula.terms import Formula, RandomTerm, VarianceTerm
+from henderson.formula.tokens import one_line
+
+RESERVED = {"units", "trait"}
+"""Names that `residual=` and formulas of several traits give a meaning of their own."""
+
+
+def parse(text: str) -> Formula:
+    """Read `response ~ fixed terms + random terms`.
+
+    Nothing is evaluated: the result is a record of names, numbers and documented functions.
+
+    Raises
+    ------
+    FormulaError : with the place in the text.
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a text such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
+    return _parse(text)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str) -> Formula:
+    text = one_line(text)
+    left, right = parse_two_sides(text)
+    if left is None:
+        raise FormulaError("the formula has no response.", text, (0, 1), "Write the response on the left of '~'.")
+    names: dict[str, Span] = {}
+    _read_names(_response_names(left, text), names)
+    reader = _Reader(text)
+    reader.read(right)
+    _read_names(reader.columns(), names)
+    if isinstance(strip(left), Call) and strip(left).name == "cbind":  # type: ignore[union-attr]
+        for reserved in RESERVED:
+            names.pop(reserved, None)
+    return Formula(
+        text=text,
+        response=strip(left),
+        fixed=reader.fixed_text(),
+        terms=reader.expansion.additive(reader.fixed),
+        factors=reader.expansion.factors,
+        offsets=tuple(reader.offsets),
+        random=tuple(reader.random),
+        names=names,
+    )
+
+
+def parse_residual(text: str) -> tuple[RandomTerm, ...]:
+    """Read a `residual=` string: random terms joined by `+`, for example "ar1(0 + time | subject)".
+
+    Raises
+    ------
+    FormulaError : with the place in the text.
+    """
+    text = one_line(text)
+    node = parse_one_side(text)
+    reader = _Reader(text)
+    reader.read(node)
+    if reader.fixed or reader.offsets or not reader.random:
+        span = reader.fixed[0][1].span if reader.fixed else node.span
+        raise FormulaError("a residual is a random term.", text, span, "As in ar1(0 + time | subject).")
+    return tuple(reader.random)
+
+
+def parse_variance(text: str) -> tuple[VarianceTerm, ...]:
+    """Read a `variance=` string: variance functions joined by `*`, for example "power(x)".
+
+    Raises
+    ------
+    FormulaError : with the place in the text.
+    """
+    text = one_line(text)
+    node = strip(parse_one_side(text))
+    parts = node.operands if isinstance(node, Chain) and node.operators <= {"*", ":"} else [node]
+    terms = []
+    for part in map(strip, parts):
+        if not isinstance(part, Call) or part.name not in VARIANCES:
+            raise FormulaError(
+                f"'{render(part)}' is not a variance function.", text, part.span, f"There are {', '.join(VARIANCES)}."
+            )
+        no_options(part, text)
+        columns = column_arguments(part, VARIANCES[part.name], VARIANCES[part.name], text)
+        terms.append(VarianceTerm(part.name, tuple(c.name for c in columns), text[slice(*part.span)], part.span))
+    return tuple(terms)
+
+
+def _read_names(found: list[Name], names: dict[str, Span]) -> None:
+    for name in found:
+        names.setdefault(name.name, name.span)
+
+
+def _response_names(left: Node, text: str) -> list[Name]:
+    bar = find_bar(left)
+    if bar is not None:
+        raise FormulaError("a random term stands on the right of '~'.", text, bar.span)
+    bare = strip(left)
+    if isinstance(bare, Call) and bare.name == "cbind":
+        no_options(bare, text)
+        if len(bare.args) < 2:
+            raise FormulaError("cbind takes two responses or more.", text, bare.span)
+        parts: tuple[Node, ...] = bare.args
+    else:
+        parts = (bare,)
+    found: list[Name] = []
+    for part in parts:
+        check_arithmetic(part, text)
+        here = arithmetic_names(part)
+        if not here:
+            raise FormulaError("the response names no column.", text, part.span)
+        found += here
+    return found
+
+
+class _Reader:
+    """Sorts the additive items of a right side into fixed terms, offsets and random terms."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self.expansion = Expansion(text)
+        self.fixed: list[tuple[str, Node]] = []
+        self.offsets: list[Node] = []
+        self.random: list[RandomTerm] = []
+        self.section_names: list[Name] = []
+
+    def read(self, node: Node) -> None:
+        for sign, item in _items("+", node):
+            self.item(sign, item)
+
+    def item(self, sign: str, node: Node) -> None:
+        bar = find_bar(node)
+        bare = strip(node)
+        if bar is None and not is_call(bare, "offset", *SMOOTHS):
+            self.fixed.append((sign, node))
+            return
+        if sign == "-":
+            raise FormulaError("this can be added to a formula, not taken away.", self.text, node.span)
+        if bar is not None:
+            self.random_term(node, bar)
+        elif is_call(bare, "offset"):
+            self.offset(bare)  # type: ignore[arg-type]
+        else:
+            self.smooth(bare)  # type: ignore[arg-type]
+
+    def offset(self, call: Call) -> None:
+        no_options(call, self.text)
+        if len(call.args) != 1:
+            raise FormulaError("offset takes one expression.", self.text, call.span)
+        check_arithmetic(call.args[0], self.text)
+        self.offsets.append(call.args[0])
+
+    def smooth(self, call: Call) -> None:
+        no_options(call, self.text)
+        column_arguments(call, SMOOTHS[call.name], SMOOTHS[call.name], self.text)
+        written = self.text[slice(*call.span)]
+        self.random.append(RandomTerm(call.name, "", (), (call,), render(call), written, call.span))
+
+    def random_term(self, node: Node, bar: Bar) -> None:
+        sections, core = self.sections(node, bar)
+        structure, options = "us", {}
+        if isinstance(core, Call):
+            options = left_options(core, self.text)
+            structure = core.name
+            core = core.args[0]
+        core = strip(core)
+        if core is not bar:
+            raise FormulaError(
+                "a random term can only be added to a formula.", self.text, node.span, "Write ... + (effects | group)."
+            )
+        if bar.double:
+            if structure not in ("us", "diag"):
+                raise FormulaError("'||' and a structure are two answers to one question.", self.text, bar.span)
+            structure = "diag"
+        inner = find_bar(bar.effects) or find_bar(bar.levels)
+        if inner is not None:
+            raise FormulaError("a random term cannot stand inside another.", self.text, inner.span)
+        terms = self.expansion.additive(list(_items("+", bar.effects)))
+        if not terms:
+            raise FormulaError("no effect stands on the left of the bar.", self.text, bar.effects.span)
+        groups = expand_levels(bar.levels, self.text)
+        for factors, group in groups:
+            term = RandomTerm(
+                structure=structure,
+                effects=self.text[slice(*bar.effects.span)],
+                effect_terms=terms,
+                levels=factors,
+                group=group,
+                text=self.text[slice(*node.span)],
+                span=node.span,
+                options=options,
+                at=sections,
+                nested=len(groups) > 1,
+            )
+            self.random.append(term)
+
+    def sections(self, node: Node, bar: Bar) -> tuple[tuple[str, ...], Node]:
+        """`at(env):term` -> (("env",), term)."""
+        if not (isinstance(node, Chain) and node.operators == {":"}):
+            return (), node
+        *fronts, core = node.operands
+        sections = []
+        for front in fronts:
+            if not is_call(front, "at"):
+                raise FormulaError(
+                    "only at(column): may stand in front of a random term.", self.text, front.span, "Write ... + (effects | group)."
+                )
+            assert isinstance(front, Call)
+            no_options(front, self.text)
+            sections.append(column_arguments(front, 1, 1, self.text)[0])
+        self.section_names += sections
+        return tuple(s.name for s in sections), core
+
+    def columns(self) -> list[Name]:
+        """Every column the right side reads, with its place."""
+        found = [name for node in self.expansion_factors() for name in arithmetic_names(node)]
+        for offset in self.offsets:
+            found += arithmetic_names(offset)
+        for term in self.random:
+            for level in term.levels:
+                if isinstance(level, Name):
+                    found.append(level)
+                elif level.name in SMOOTHS:
+                    found += [a for a in level.args if isinstance(a, Name)]
+                else:
+                    found += check_right(level, self.text)
+        found += self.section_names
+        return sorted(found, key=lambda name: name.span)
+
+    def expansion_factors(self) -> list[Node]:
+        # Fixed terms are expanded here once so that their factors are known; the terms themselves are asked for later.
+        self.expansion.additive(self.fixed)
+        return list(self.expansion.factors.values())
+
+    def fixed_text(self) -> str:
+        parts = [f"{sign} {self.text[slice(*node.span)]}" for sign, node in self.fixed]
+        return " ".join(parts).removeprefix("+ ") or "1"
+
+
+def _items(sign: str, node: Node) -> list[tuple[str, Node]]:
+    """A sum as (sign, item) pairs; parentheses around a sum that is added are opened."""
+    if isinstance(node, Group) and sign == "+":
+        inner = strip(node)
+        if isinstance(inner, Chain) and inner.operators <= {"+", "-"}:
+            return _items(sign, inner)
+        return [(sign, node)]
+    if isinstance(node, Chain) and node.operators <= {"+", "-"}:
+        items = _items("+", node.first)
+        for op, operand in node.rest:
+            items += _items(op, operand) if op == "+" else [(op, operand)]
+        return items
+    return [(sign, node)]

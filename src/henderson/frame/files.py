@@ -1,0 +1,128 @@
+"""CSV and Parquet files: only the columns asked for are read."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from pathlib import Path
+from typing import Any
+
+from henderson.errors import DataError
+
+_TEXT = {".csv", ".tsv", ".txt"}
+_COMPRESSED = {".gz", ".bz2", ".xz", ".zip", ".zst"}
+_PARQUET = {".parquet", ".pq"}
+
+
+def file_kind(path: Path) -> str:
+    """ "csv" or "parquet", by the end of the name.
+
+    Raises
+    ------
+    DataError : another ending.
+    """
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] in _PARQUET:
+        return "parquet"
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes = suffixes[:-1]
+    if suffixes and suffixes[-1] in _TEXT:
+        return "csv"
+    raise DataError(f"'{path}' is neither CSV (.csv, .tsv, .txt, also .gz ...) nor Parquet (.parquet) by its name.")
+
+
+def check_file(path: Path) -> None:
+    """Refuse a path that is not a file, naming a close one in the same folder."""
+    if path.is_dir():
+        raise DataError(f"'{path}' is a folder, not a file.")
+    if path.is_file():
+        return
+    from henderson.errors import closest
+
+    near = closest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else None
+    raise DataError(f"there is no file '{path}'." + (f"\nThe closest there is '{near}'." if near else ""))
+
+
+def read_header(path: Path, kind: str) -> list[str]:
+    """Names of the columns of a file, in order."""
+    try:
+        if kind == "parquet":
+            return list(_parquet_names(path))
+        return _csv_header(path)[0]
+    except DataError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from None
+
+
+def read_columns(path: Path, kind: str, names: list[str]) -> Any:
+    """The named columns as a pandas DataFrame.
+
+    Raises
+    ------
+    DataError : the file cannot be read.
+    """
+    import pandas as pd
+
+    try:
+        if kind == "parquet":
+            return _read_parquet(path, names)
+        _, separator = _csv_header(path)
+        return pd.read_csv(path, usecols=names, sep=separator, low_memory=False, encoding="utf-8-sig", skipinitialspace=True)
+    except DataError:
+        raise
+    except Exception as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"'{path}' cannot be read: {str(error).strip() or type(error).__name__}")
+
+
+def _csv_header(path: Path) -> tuple[list[str], str]:
+    if path.suffix.lower() in _COMPRESSED - {".gz"}:
+        import pandas as pd
+
+        table = pd.read_csv(path, nrows=1, header=None, dtype=str, encoding="utf-8-sig")
+        return ["" if v != v else str(v) for v in table.iloc[0]], ","
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
+    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        line = file.readline()
+        if not line.strip():
+            raise DataError(f"'{path}' has no header line: the file is empty.")
+        separator = "\t" if path.suffixes and ".tsv" in [s.lower() for s in path.suffixes] else ","
+        if separator not in line:
+            separator = next((s for s in (";", "\t") if s in line), ",")
+        file.seek(0)
+        names = next(csv.reader(file, delimiter=separator, skipinitialspace=True))
+    return names, separator
+
+
+def _parquet_names(path: Path) -> list[str]:
+    library = _parquet_library()
+    if library == "pyarrow":
+        import pyarrow.parquet as pq
+
+        return list(pq.read_schema(path).names)
+    import polars as pl
+
+    return list(pl.read_parquet_schema(path))
+
+
+def _read_parquet(path: Path, names: list[str]) -> Any:
+    if _parquet_library() == "pyarrow":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path, columns=names)
+    import polars as pl
+
+    return pl.read_parquet(path, columns=names)
+
+
+def _parquet_library() -> str:
+    from importlib.util import find_spec
+
+    for library in ("pyarrow", "polars"):
+        if find_spec(library) is not None:
+            return library
+    raise DataError("reading Parquet needs pyarrow or polars: pip install 'henderson[arrow]'.")

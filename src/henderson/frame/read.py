@@ -1,0 +1,152 @@
+"""Any table -> `Frame`, and tables back in the caller's own library. The caller's table is only looked at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from henderson.errors import DataError, FormulaError, closest
+from henderson.frame.column import Column, Frame
+from henderson.frame.convert import convert
+from henderson.frame.files import check_file, file_kind, read_columns, read_header
+
+Span = tuple[int, int]
+
+
+def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str | None = None) -> Frame:
+    """Read the named columns of a table.
+
+    Parameters
+    ----------
+    data : pandas, polars (also lazy) or pyarrow table, anything else narwhals knows (DuckDB ...), dict of arrays or
+        lists, numpy structured array, or path to a CSV or Parquet file.
+    names : columns wanted; a mapping may give the place of each in `text`, so that an error can point at it.
+    text : the formula the names come from.
+
+    Raises
+    ------
+    FormulaError : a column that is not there (the closest is named).
+    DataError : no rows, a name that occurs twice, a file that is not there or cannot be read, columns of unequal length,
+        or a column that is neither numbers nor labels.
+    """
+    wanted = list(names)
+    places: Mapping[str, Span | None] = names if isinstance(names, Mapping) else {}
+    if isinstance(data, (str, Path)):
+        path = Path(data)
+        kind = file_kind(path)
+        check_file(path)
+        _check_names(wanted, read_header(path, kind), places, text)
+        if not wanted:
+            raise DataError("no column is asked for.")
+        return _typed(_columns_of(read_columns(path, kind, wanted), wanted), "pandas")
+    if isinstance(data, Mapping):
+        _check_names(wanted, list(data), places, text)
+        return _typed({name: data[name] for name in wanted}, "pandas")
+    if isinstance(data, np.ndarray) and data.dtype.names:
+        _check_names(wanted, list(data.dtype.names), places, text)
+        return _typed({name: data[name] for name in wanted}, "pandas")
+    table, library = _open(data)
+    _check_names(wanted, _names_of(table), places, text)
+    return _typed(_columns_of(table, wanted), library)
+
+
+def _open(data: Any) -> tuple[Any, str]:
+    """A table whose columns can be taken one by one, and its library."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(data, pandas.DataFrame):
+        return data, "pandas"
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(data)
+    except TypeError:
+        raise DataError(
+            f"a table is wanted (pandas, polars, pyarrow, DuckDB ..., a dict of arrays, or a path), not {type(data).__name__}."
+        ) from None
+    except ValueError as error:
+        raise DataError(f"the table cannot be read: {error}") from None
+    library = str(frame.implementation.name).lower()
+    return frame, library
+
+
+def _names_of(table: Any) -> list[Any]:
+    if hasattr(table, "collect_schema"):
+        try:
+            return list(table.collect_schema().names())
+        except Exception as error:
+            raise DataError(f"the columns of the table cannot be read: {error}") from None
+    return list(table.columns)
+
+
+def _columns_of(table: Any, wanted: list[str]) -> dict[str, Any]:
+    """The wanted columns as native Series or arrays; a lazy table is collected with those columns alone."""
+    import narwhals as nw
+
+    if isinstance(table, nw.LazyFrame):
+        table = table.select(wanted).collect()
+    if isinstance(table, nw.DataFrame):
+        return {name: table.get_column(name).to_native() for name in wanted}
+    return {name: table[name] for name in wanted}
+
+
+def _check_names(wanted: Sequence[str], there: Sequence[Any], places: Mapping[str, Span | None], text: str | None) -> None:
+    known = set(there)
+    for name in wanted:
+        if name not in known:
+            near = closest(name, [n for n in there if isinstance(n, str)])
+            hint = f"The closest column is '{near}'." if near else _listing(there)
+            place = places.get(name)
+            if text is not None and place is not None:
+                raise FormulaError(f"no column is called '{name}'.", text, place, hint)
+            raise FormulaError(f"no column is called '{name}'.", hint=hint)
+    if len(known) < len(there):
+        for name in wanted:
+            if list(there).count(name) > 1:
+                raise DataError(f"{list(there).count(name)} columns are called '{name}': rename all but one.")
+
+
+def _listing(there: Sequence[Any]) -> str:
+    shown = ", ".join(f"'{n}'" for n in list(there)[:12])
+    return f"There are {shown}{' ...' if len(there) > 12 else ''}." if there else "The table has no columns."
+
+
+def _typed(columns: dict[str, Any], library: str) -> Frame:
+    typed: dict[str, Column] = {name: convert(name, values) for name, values in columns.items()}
+    lengths = {name: len(column) for name, column in typed.items()}
+    if len(set(lengths.values())) > 1:
+        (first, n), (other, m) = next(
+            ((a, b) for a in lengths.items() for b in lengths.items() if a[1] != b[1])
+        )
+        raise DataError(f"column '{first}' has {n} values and column '{other}' has {m}.")
+    nrow = next(iter(lengths.values()), 0)
+    if typed and nrow == 0:
+        raise DataError("the table has no rows.")
+    return Frame(typed, nrow, library)
+
+
+def give_back(columns: Mapping[str, Any], library: str = "pandas") -> Any:
+    """A table of the given columns (name -> sequence) in the caller's library (`Frame.library`)."""
+    if library in ("polars", "pyarrow"):
+        import narwhals as nw
+
+        return nw.from_dict(dict(columns), backend=library).to_native()
+    if library == "duckdb":
+        return give_back(columns, "pyarrow")
+    if library not in ("pandas", "unknown"):
+        try:
+            import narwhals as nw
+
+            return nw.from_dict(dict(columns), backend=library).to_native()
+        except Exception:  # a library that only reads: its user gets pandas
+            pass
+    import pandas as pd
+
+    return pd.DataFrame({name: _plain_column(values) for name, values in columns.items()})
+
+
+def _plain_column(values: Any) -> Any:
+    return list(values) if isinstance(values, tuple) else values
