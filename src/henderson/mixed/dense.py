@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,14 @@ class DenseSystem:
         self._ones = np.ones(self.p + 1)
         self._diagonal = np.arange(self.q)
         self.description = f"dense, {len(self._a)} equations"
+
+    def with_response(self, products: CrossProducts) -> DenseSystem:
+        """The same system for cross-products that differ in y alone."""
+        other = copy.copy(self)
+        y = np.concatenate([b[:, :, -1].ravel() for b in products.border] + [products.corner[:, -1]])
+        other._a = self._a.copy()
+        other._a[-1] = other._a[:, -1] = y
+        return other
 
     def factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
         a, q = self._a, self.q

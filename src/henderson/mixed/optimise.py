@@ -82,6 +82,16 @@ def optimise(
     return Optimum(point, d, decrease, converged, tuple(steps))
 
 
+def restart(problem: Problem, theta: np.ndarray) -> np.ndarray:
+    """Parameters to start from that another response gave: its zeros are lifted off the boundary, where there is no slope."""
+    theta = theta.copy()
+    for at, on in _pivots(problem):
+        part = theta[at]
+        part[on & (np.abs(part) < 0.1)] = 0.1
+        theta[at] = part
+    return theta
+
+
 def _direction(d: Derivatives) -> np.ndarray:
     """The Newton step with the eigenvalues of H made positive, and none of them negligible."""
     if not len(d.gradient):

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
+
+from .crossproducts import CrossProducts
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class System(Protocol):
     offsets: np.ndarray
     """First equation of each term, and after them of X."""
     description: str
+
+    def with_response(self, products: CrossProducts) -> Self:
+        """The same system for cross-products that differ in y alone: what was analysed once is kept."""
+        ...
 
     def factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
         """Factor C~ at T_1, ..., T_K; None where a pivot is not positive (rounding at extreme parameters)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from .. import frame as frames
 from ..errors import ModelError, NotAvailableError
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, cross_products
-from ..mixed.optimise import Optimum, optimise
+from ..mixed.optimise import Optimum, optimise, restart
+from ..mixed.refit import with_response
 from ..mixed.solution import Solution
 from ..mixed.solver import build_system
 from ..mixed.standardise import Coordinates, Standardised, standardise
@@ -89,12 +91,21 @@ def lmm(
 
 
 def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
-    """The same model for another response, rows in the order of the fit: same design, started from the fit's estimates."""
-    from ..mixed.refit import with_response
-
-    model, products, problem = with_response(fit, response)
-    optimum = optimise(problem, fit.solution.theta)
-    return _fit(fit.labels, problem, products, model.coordinates, optimum, fit.design, model, fit._library)
+    """The same model for another response (n,), one value a row of the fit: same design, started from its estimates."""
+    response = np.asarray(response, dtype=np.float64)
+    if response.shape != (fit.nobs,) or not np.isfinite(response).all():
+        raise ModelError(
+            f"refit needs {fit.nobs} finite numbers, one for each row of the fit"
+            + (f" ({fit.n_dropped} rows with missing values were left out of it)" if fit.n_dropped else "")
+            + f"; it was given an array of shape {response.shape}"
+            + (" with NaN or infinite values." if response.shape == (fit.nobs,) else ".")
+        )
+    design, old = fit.design, fit.solution
+    model, products, problem = with_response(fit.model, old.products, old.problem, response, design.offset)
+    optimum = optimise(problem, restart(problem, old.theta))
+    return _fit(
+        fit.labels, problem, products, model.coordinates, optimum, replace(design, y=response), model, fit.library
+    )
 
 
 def _problem(

@@ -18,6 +18,7 @@ from .labels import Labels
 
 if TYPE_CHECKING:
     from ..design import Design
+    from ..mixed.standardise import Standardised
 
 
 class MixedFit:
@@ -35,15 +36,15 @@ class MixedFit:
         spec: Mapping[str, Any],
         library: Any,
         design: Design | None = None,
-        rows: Any = None,
+        model: Standardised | None = None,
     ):
         self.labels = labels
         self.solution = solution
         self.status = status
         self.spec = spec
-        self._library = library
+        self.library = library
         self._design = design
-        self._rows = rows
+        self.model = model
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
@@ -140,7 +141,7 @@ class MixedFit:
     @cached_property
     def fixed_effects(self):
         """term, estimate, std_error, df (Satterthwaite), statistic, p_value, conf_low, conf_high (95 %)."""
-        return give_back(self.fixed_effects_columns(), self._library)
+        return give_back(self.fixed_effects_columns(), self.library)
 
     def fixed_effects_columns(self, level: float = 0.95) -> dict[str, Any]:
         """`fixed_effects` as plain columns, with intervals of the given level."""
@@ -174,7 +175,7 @@ class MixedFit:
         `bound` is "P" (inside its range), "B" (on the boundary; no standard error) or "F" (held by the user), as ASReml
         marks them.
         """
-        return give_back(self.variance_components_columns(), self._library)
+        return give_back(self.variance_components_columns(), self.library)
 
     def variance_components_columns(self) -> dict[str, list]:
         """`variance_components` as plain columns."""
@@ -207,7 +208,7 @@ class MixedFit:
     @cached_property
     def random_effects(self):
         """group, level, term, estimate (BLUP), std_error (square root of PEV), reliability (1 - PEV / variance)."""
-        return give_back(self.random_effects_columns(), self._library)
+        return give_back(self.random_effects_columns(), self.library)
 
     def random_effects_columns(self, conditional: bool = False) -> dict[str, Any]:
         """`random_effects` as plain columns; `conditional=True` takes beta as known, as lme4's condVar does."""
