@@ -74,7 +74,7 @@ def fit(name: str):
 
 
 def components(name: str) -> dict[tuple[str, str], tuple[float, float]]:
-    """The witness's variances and covariances: (group, term as henderson names it) -> (value, scale of the entry)."""
+    """The witness's variances and covariances: (group, henderson's term) -> (value, scale of the entry)."""
     out = {}
     rows = witness(name)["components"]
     variance = {(r["term"], r["effect1"]): r["vcov"] for r in rows if r["effect1"] == r["effect2"]}
@@ -87,7 +87,7 @@ def components(name: str) -> dict[tuple[str, str], tuple[float, float]]:
 
 
 def best_reported(name: str) -> dict[str, float]:
-    """-2 log-likelihood that every program's run of this model reached, by the file and name it is reported under."""
+    """-2 log-likelihood reached by every program's run of this model, by where it is reported."""
     case = witness(name)
     found = {f"tests/reference/lme4/{name}.json": case["criterion"]}
     for run, value in case["witness"]["runs"].items():
