@@ -20,7 +20,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+_OPTIONS = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+}
 
 
 @njit(**_OPTIONS)
@@ -80,8 +85,21 @@ def schur_corner(border, corner, lo, hi):
 
 @njit(**_OPTIONS)
 def schur(
-    pointer, column, couple, border, column_pointer, entry, level, start, row_pointer, rows, panel_pointer, panels,
-    n_trailing, lo, hi,
+    pointer,
+    column,
+    couple,
+    border,
+    column_pointer,
+    entry,
+    level,
+    start,
+    row_pointer,
+    rows,
+    panel_pointer,
+    panels,
+    n_trailing,
+    lo,
+    hi,
 ):
     """Columns lo..hi-1 (permuted) of the trailing panels -= their part of sum_i W_i'W_i.
 
@@ -152,8 +170,23 @@ def back_half(own, pointer, couple, border, lo, hi):
 
 @njit(**_OPTIONS)
 def inverse_couplings(
-    pointer, column, couple, border, column_pointer, entry, level, start, row_pointer, rows, panel_pointer, inverse,
-    n_trailing, out_couple, out_border, lo, hi,
+    pointer,
+    column,
+    couple,
+    border,
+    column_pointer,
+    entry,
+    level,
+    start,
+    row_pointer,
+    rows,
+    panel_pointer,
+    inverse,
+    n_trailing,
+    out_couple,
+    out_border,
+    lo,
+    hi,
 ):
     """Z_i2 = -P_i Z_22 of levels lo..hi-1: the part of the trailing columns proper (`inverse_own` adds the corner's).
 
