@@ -236,7 +236,8 @@ class BorderedSystem:
         leading.forward(own, self._pointer, self._column, couple, border, first, trailing, 0, self._lead_q)
         k = trailing.shape[1]
         solved = np.zeros((self.symbolic.n, k))
-        solved[:-1] = sparse.solve(self.symbolic, self._panels, self._unpermuted(trailing), drop=1)
+        if len(solved) > 1:
+            solved[:-1] = sparse.solve(self.symbolic, self._panels, self._unpermuted(trailing), drop=1)
         permuted = solved[self.symbolic.perm]
         leading.backward(own, self._pointer, self._column, couple, border, first, permuted, 0, self._lead_q)
         return self._join(first, solved[:-1])
@@ -245,8 +246,10 @@ class BorderedSystem:
         own, couple, border = self._eliminated
         first, trailing = self._split(vectors)
         leading.forward(own, self._pointer, self._column, couple, border, first, trailing, 0, self._lead_q)
-        half = sparse.forward(self.symbolic, self._panels, self._unpermuted(trailing), drop=1)
-        return np.vstack([first.reshape(-1, vectors.shape[1]), half])
+        first = first.reshape(self._lead_q * self._lead_m, vectors.shape[1])
+        if self.symbolic.n == 1:
+            return first
+        return np.vstack([first, sparse.forward(self.symbolic, self._panels, self._unpermuted(trailing), drop=1)])
 
     def _split(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Copies of the leading part (q1, m, k) and of the trailing part (n + t, k), permuted, zero for y."""
@@ -267,7 +270,7 @@ class BorderedSystem:
     def _join(self, first: np.ndarray, trailing: np.ndarray) -> np.ndarray:
         k = first.shape[2]
         out = np.empty((self.q + self.p, k))
-        out[self.offsets[self._lead] : self.offsets[self._lead + 1]] = first.reshape(-1, k)
+        out[self.offsets[self._lead] : self.offsets[self._lead + 1]] = first.reshape(self._lead_q * self._lead_m, k)
         for term in self._trailing:
             start, size = self._starts[term], self.offsets[term + 1] - self.offsets[term]
             out[self.offsets[term] : self.offsets[term + 1]] = trailing[start : start + size]

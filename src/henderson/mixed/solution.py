@@ -92,8 +92,10 @@ class Solution:
     def fixed_columns(self) -> np.ndarray:
         """C^-1 [0; I]: the columns of the inverse that belong to X, (q + p, p), standard coordinates."""
         system = self.problem.system
-        self.factorised()
         rhs = np.zeros((system.q + system.p, system.p))
+        if not system.p:
+            return rhs
+        self.factorised()
         rhs[system.q :] = np.eye(system.p)
         return system.solve(rhs)
 
