@@ -56,7 +56,9 @@ def _parse(text: str) -> Formula:
     text = one_line(text)
     left, right = parse_two_sides(text)
     if left is None:
-        raise FormulaError("the formula has no response.", text, (0, 1), "Write the response on the left of '~'.")
+        raise FormulaError(
+            "the formula has no response.", text, (0, 1), "Write the response on the left of '~'."
+        )
     names: dict[str, Span] = {}
     _read_names(_response_names(left, text), names)
     reader = _Reader(text)
@@ -108,11 +110,16 @@ def parse_variance(text: str) -> tuple[VarianceTerm, ...]:
     for part in map(strip, parts):
         if not isinstance(part, Call) or part.name not in VARIANCES:
             raise FormulaError(
-                f"'{render(part)}' is not a variance function.", text, part.span, f"There are {', '.join(VARIANCES)}."
+                f"'{render(part)}' is not a variance function.",
+                text,
+                part.span,
+                f"There are {', '.join(VARIANCES)}.",
             )
         no_options(part, text)
         columns = column_arguments(part, VARIANCES[part.name], VARIANCES[part.name], text)
-        terms.append(VarianceTerm(part.name, tuple(c.name for c in columns), text[slice(*part.span)], part.span))
+        terms.append(
+            VarianceTerm(part.name, tuple(c.name for c in columns), text[slice(*part.span)], part.span)
+        )
     return tuple(terms)
 
 
@@ -196,11 +203,16 @@ class _Reader:
         core = strip(core)
         if core is not bar:
             raise FormulaError(
-                "a random term can only be added to a formula.", self.text, node.span, "Write ... + (effects | group)."
+                "a random term can only be added to a formula.",
+                self.text,
+                node.span,
+                "Write ... + (effects | group).",
             )
         if bar.double:
             if structure not in ("us", "diag"):
-                raise FormulaError("'||' and a structure are two answers to one question.", self.text, bar.span)
+                raise FormulaError(
+                    "'||' and a structure are two answers to one question.", self.text, bar.span
+                )
             structure = "diag"
         inner = find_bar(bar.effects) or find_bar(bar.levels)
         if inner is not None:
@@ -233,7 +245,10 @@ class _Reader:
         for front in fronts:
             if not is_call(front, "at"):
                 raise FormulaError(
-                    "only at(column): may stand in front of a random term.", self.text, front.span, "Write ... + (effects | group)."
+                    "only at(column): may stand in front of a random term.",
+                    self.text,
+                    front.span,
+                    "Write ... + (effects | group).",
                 )
             assert isinstance(front, Call)
             no_options(front, self.text)

@@ -10,7 +10,6 @@ from henderson.errors import FormulaError
 from henderson.formula.expression import (
     Call,
     Chain,
-    Group,
     Name,
     Negate,
     Node,
@@ -101,7 +100,10 @@ class Expansion:
                 terms = self.combine(op, terms, self.expand(operand), node)
             return terms
         raise FormulaError(
-            f"'{render(node)}' cannot be a term.", self.text, node.span, "Arithmetic on columns is written inside I(...)."
+            f"'{render(node)}' cannot be a term.",
+            self.text,
+            node.span,
+            "Arithmetic on columns is written inside I(...).",
         )
 
     def factor(self, name: str, node: Node) -> Terms:
@@ -118,7 +120,9 @@ class Expansion:
         everything: dict[str, None] = {}
         for term in left.values():
             everything.update(dict.fromkeys(term))
-        return self.limit({**left, **self.cross({frozenset(everything): tuple(everything)}, right, node)}, node)
+        return self.limit(
+            {**left, **self.cross({frozenset(everything): tuple(everything)}, right, node)}, node
+        )
 
     def cross(self, left: Terms, right: Terms, node: Node) -> Terms:
         if len(left) * len(right) > 4 * MAX_TERMS:
@@ -131,7 +135,9 @@ class Expansion:
 
     def power(self, node: Power) -> Terms:
         exponent = strip(node.exponent)
-        if not (isinstance(exponent, Number) and exponent.text.isdigit() and 1 <= exponent.value <= MAX_POWER):
+        if not (
+            isinstance(exponent, Number) and exponent.text.isdigit() and 1 <= exponent.value <= MAX_POWER
+        ):
             raise FormulaError(
                 f"a power of terms is a whole number from 1 to {MAX_POWER}.",
                 self.text,

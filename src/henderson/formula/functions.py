@@ -19,7 +19,6 @@ from henderson.formula.expression import (
     Node,
     Number,
     Power,
-    Span,
     Text,
     render,
     strip,
@@ -62,10 +61,20 @@ FUNCTIONS: dict[str, Signature] = {
         )
     ),
     "ns": Signature(
-        (("df", "count"), ("knots", "numbers"), ("include_intercept", "flag"), ("lower_bound", "number"), ("upper_bound", "number"))
+        (
+            ("df", "count"),
+            ("knots", "numbers"),
+            ("include_intercept", "flag"),
+            ("lower_bound", "number"),
+            ("upper_bound", "number"),
+        )
     ),
-    "cr": Signature((("df", "count"), ("knots", "numbers"), ("lower_bound", "number"), ("upper_bound", "number"))),
-    "cc": Signature((("df", "count"), ("knots", "numbers"), ("lower_bound", "number"), ("upper_bound", "number"))),
+    "cr": Signature(
+        (("df", "count"), ("knots", "numbers"), ("lower_bound", "number"), ("upper_bound", "number"))
+    ),
+    "cc": Signature(
+        (("df", "count"), ("knots", "numbers"), ("lower_bound", "number"), ("upper_bound", "number"))
+    ),
     "scale": Signature((("center", "flag"), ("scale", "flag"))),
     "center": Signature(),
     "C": Signature((("contrasts", "contrast"),), factor=True),
@@ -109,7 +118,9 @@ def contrast_of(node: Node, text: str) -> tuple[str, str | float | None]:
             elif isinstance(value, Flag):
                 reference = str(value.value)
             else:
-                raise FormulaError('a reference level is a string or a number: Treatment("b").', text, value.span)
+                raise FormulaError(
+                    'a reference level is a string or a number: Treatment("b").', text, value.span
+                )
     elif isinstance(node, Name):
         name, span = node.name, node.span
     elif isinstance(node, Text):
@@ -157,7 +168,9 @@ def constants_of(call: Call, text: str) -> dict[str, object]:
     given: list[tuple[str | None, Node]] = [*((None, a) for a in call.args[1:]), *call.keywords]
     if len(call.args) - 1 > len(signature.constants):
         raise FormulaError(
-            f"{call.name} takes {_counted(len(signature.constants))} after its first, not {len(call.args) - 1}.", text, call.span
+            f"{call.name} takes {_counted(len(signature.constants))} after its first, not {len(call.args) - 1}.",
+            text,
+            call.span,
         )
     kinds = dict(signature.constants)
     for position, (key, node) in enumerate(given):
@@ -214,7 +227,10 @@ def unknown_function(call: Call, text: str, known) -> FormulaError:
     )
 
 
-_SYMBOLS = {"%in%": "'%in%' is not arithmetic.", ":": "':' is not arithmetic: an interaction stands outside of a call."}
+_SYMBOLS = {
+    "%in%": "'%in%' is not arithmetic.",
+    ":": "':' is not arithmetic: an interaction stands outside of a call.",
+}
 
 
 def check_arithmetic(node: Node, text: str) -> None:
@@ -262,5 +278,3 @@ def arithmetic_names(node: Node) -> list[Name]:
     if isinstance(node, Group):
         return arithmetic_names(node.inner)
     return []
-
-

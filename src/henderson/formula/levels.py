@@ -22,7 +22,10 @@ def expand_levels(node: Node, text: str) -> list[Levels]:
     bare = strip(node)
     if isinstance(bare, Chain) and bare.operators & {"*", "+", "-"}:
         raise FormulaError(
-            f"'{render(bare)}' is not a grouping.", text, bare.span, "Write one random term for each grouping: (1 | a) + (1 | b)."
+            f"'{render(bare)}' is not a grouping.",
+            text,
+            bare.span,
+            "Write one random term for each grouping: (1 | a) + (1 | b).",
         )
     if isinstance(bare, Chain) and "/" in bare.operators:
         nested: list[Levels] = []
@@ -49,7 +52,10 @@ def _product(node: Node, text: str) -> Levels:
         factors = tuple(factor for part, _ in parts for factor in part)
         return _limited(factors, bare, text), ":".join(name for _, name in parts)
     raise FormulaError(
-        f"'{render(bare)}' is not a grouping.", text, bare.span, "On the right of the bar stand columns, joined by ':' or '/'."
+        f"'{render(bare)}' is not a grouping.",
+        text,
+        bare.span,
+        "On the right of the bar stand columns, joined by ':' or '/'.",
     )
 
 

@@ -31,8 +31,7 @@ MAX_DEPTH = 40
 
 _FLAGS = {"TRUE": True, "True": True, "FALSE": False, "False": False}
 _PYTHON_WORDS = frozenset(
-    "lambda for in if else import from as class def return yield await async not and or is with while "
-    "try except raise assert del global nonlocal pass break continue None".split()
+    ["lambda", "for", "in", "if", "else", "import", "from", "as", "class", "def", "return", "yield", "await", "async", "not", "and", "or", "is", "with", "while", "try", "except", "raise", "assert", "del", "global", "nonlocal", "pass", "break", "continue", "None"]
 )
 
 
@@ -72,10 +71,14 @@ class Parser:
     def unexpected(self) -> FormulaError:
         token = self.token
         if token.kind == "end":
-            return self.error("the formula stops where something should follow.", (token.start, token.start + 1))
+            return self.error(
+                "the formula stops where something should follow.", (token.start, token.start + 1)
+            )
         if token.text in ("|", "||"):
             return self.error(
-                "a random term stands between parentheses.", (token.start, token.end), "Write (effects | group)."
+                "a random term stands between parentheses.",
+                (token.start, token.end),
+                "Write (effects | group).",
             )
         if token.kind in ("name", "number", "quoted", "string"):
             return self.error(
@@ -88,7 +91,9 @@ class Parser:
     def enter(self, token: Token) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise FormulaError(f"the formula is nested more than {MAX_DEPTH} deep (character {token.start + 1}).")
+            raise FormulaError(
+                f"the formula is nested more than {MAX_DEPTH} deep (character {token.start + 1})."
+            )
 
     def sum(self) -> Node:
         return self.chain(self.product, "+", "-")
@@ -234,13 +239,18 @@ def parse_two_sides(text: str) -> tuple[Node | None, Node]:
     left: Node | None = None
     if not (parser.token.kind == "op" and parser.token.text == "~"):
         if parser.token.kind == "end":
-            raise FormulaError("the formula is empty.", hint="Write response ~ fixed terms + (effects | group).")
+            raise FormulaError(
+                "the formula is empty.", hint="Write response ~ fixed terms + (effects | group)."
+            )
         left = parser.sum()
     tilde = parser.take("~")
     if tilde is None:
         if parser.token.kind == "end":
             raise FormulaError(
-                "the formula has no '~'.", text, (0, len(text)), "Write response ~ fixed terms + (effects | group)."
+                "the formula has no '~'.",
+                text,
+                (0, len(text)),
+                "Write response ~ fixed terms + (effects | group).",
             )
         raise parser.unexpected()
     if parser.token.kind == "end":

@@ -11,7 +11,21 @@ from henderson.formula.functions import constant_of
 LEFT: dict[str, dict[str, str]] = {
     **{
         name: {}
-        for name in ("us", "diag", "id", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ante1", "ou", "exp", "gau")
+        for name in (
+            "us",
+            "diag",
+            "id",
+            "cs",
+            "csh",
+            "ar1",
+            "ar1h",
+            "toep",
+            "toeph",
+            "ante1",
+            "ou",
+            "exp",
+            "gau",
+        )
     },
     "mat": {"nu": "number"},
     "fa": {"k": "count"},
@@ -53,13 +67,19 @@ def left_options(call: Call, text: str) -> dict[str, Any]:
         )
     if len(call.args) != 1:
         raise FormulaError(
-            f"{call.name}(effects | levels) takes its options by name.", text, call.span, f"As in {call.name}(x | g, k=2)."
+            f"{call.name}(effects | levels) takes its options by name.",
+            text,
+            call.span,
+            f"As in {call.name}(x | g, k=2).",
         )
     options = _options(call, LEFT[call.name], text)
     needed = NEEDED.get(call.name)
     if needed is not None and options.get(needed, 0) < 1:
         raise FormulaError(
-            f"{call.name} needs its number of factors.", text, call.span, f"Write {call.name}(... | ..., {needed}=1)."
+            f"{call.name} needs its number of factors.",
+            text,
+            call.span,
+            f"Write {call.name}(... | ..., {needed}=1).",
         )
     return options
 
@@ -71,7 +91,10 @@ def _options(call: Call, kinds: dict[str, str], text: str) -> dict[str, Any]:
             near = closest(key, kinds)
             known = f"It has {', '.join(kinds)}." if kinds else "It has none."
             raise FormulaError(
-                f"{call.name} has no option '{key}'.", text, node.span, f"The closest is '{near}'." if near else known
+                f"{call.name} has no option '{key}'.",
+                text,
+                node.span,
+                f"The closest is '{near}'." if near else known,
             )
         options[key] = constant_of(node, kinds[key], text)
     return options
@@ -81,12 +104,16 @@ def column_arguments(call: Call, least: int, most: int, text: str) -> tuple[Name
     """The arguments of a call that takes between `least` and `most` column names."""
     if not least <= len(call.args) <= most:
         wanted = f"{least}" if least == most else f"{least} to {most}"
-        raise FormulaError(f"{call.name} takes {wanted} name{'s' * (most > 1)}, not {len(call.args)}.", text, call.span)
+        raise FormulaError(
+            f"{call.name} takes {wanted} name{'s' * (most > 1)}, not {len(call.args)}.", text, call.span
+        )
     names = []
     for argument in call.args:
         bare = strip(argument)
         if not isinstance(bare, Name):
-            raise FormulaError(f"{call.name} takes names of columns, not '{render(bare)}'.", text, argument.span)
+            raise FormulaError(
+                f"{call.name} takes names of columns, not '{render(bare)}'.", text, argument.span
+            )
         names.append(bare)
     return tuple(names)
 
@@ -101,7 +128,10 @@ def check_right(call: Call, text: str) -> tuple[Name, ...]:
     if call.name not in RIGHT:
         if call.name in ("factor", "C", "as.factor"):
             raise FormulaError(
-                f"{call.name} is not needed here.", text, call.name_span, "Any column is taken as a factor on the right of the bar."
+                f"{call.name} is not needed here.",
+                text,
+                call.name_span,
+                "Any column is taken as a factor on the right of the bar.",
             )
         near = closest(call.name, RIGHT)
         raise FormulaError(

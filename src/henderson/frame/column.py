@@ -29,7 +29,13 @@ class Column:
     __slots__ = ("__dict__", "kind", "levels", "name", "ordered", "raw")
 
     def __init__(
-        self, name: str, kind: str, raw: NDArray, levels: tuple[Label, ...] = (), ordered: bool = False, text: bool = False
+        self,
+        name: str,
+        kind: str,
+        raw: NDArray,
+        levels: tuple[Label, ...] = (),
+        ordered: bool = False,
+        text: bool = False,
     ):
         self.name = name
         self.kind = kind

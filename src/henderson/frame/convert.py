@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.frame.column import Column
-from henderson.frame.factorize import _reorder, factorize_labels, plain
+from henderson.frame.factorize import factorize_labels, plain, reorder
 
 _DATES = "holds dates or times"
 _DATES_HINT = "Make a number of it (days since a start), or text when it is a label."
@@ -24,7 +24,9 @@ def convert(name: str, values: Any) -> Column:
     DataError : a column that is neither numbers nor labels.
     """
     pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(values, (pandas.Series, pandas.Index, pandas.api.extensions.ExtensionArray)):
+    if pandas is not None and isinstance(
+        values, (pandas.Series, pandas.Index, pandas.api.extensions.ExtensionArray)
+    ):
         return _from_pandas(name, pandas.Series(values) if not isinstance(values, pandas.Series) else values)
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(values, polars.Series):
@@ -59,7 +61,12 @@ def _from_array(name: str, values: Any) -> Column:
             raise _refuse(name, f"is one value ({type(values).__name__}), not a value for each row")
         values = _array_of_sequence(name, values)
     if values.ndim != 1:
-        raise _refuse(name, f"has {values.ndim} dimensions, not one" if values.ndim else "is one value, not a value for each row")
+        raise _refuse(
+            name,
+            f"has {values.ndim} dimensions, not one"
+            if values.ndim
+            else "is one value, not a value for each row",
+        )
     kind = values.dtype.kind
     if kind == "f" and values.dtype.itemsize > 8:
         return Column(name, "numeric", values.astype(np.float64))
@@ -142,15 +149,23 @@ def _from_pandas(name: str, series: Any) -> Column:
         return _booleans(name, series.fillna(False).to_numpy(dtype=np.bool_), missing)
     if types.is_numeric_dtype(dtype) or "decimal" in str(dtype):
         if types.is_integer_dtype(dtype) and not series.isna().any():
-            return Column(name, "numeric", series.to_numpy(dtype=np.int64) if str(dtype).lower()[0] != "u" else series.to_numpy(dtype=np.uint64))
+            return Column(
+                name,
+                "numeric",
+                series.to_numpy(dtype=np.int64)
+                if str(dtype).lower()[0] != "u"
+                else series.to_numpy(dtype=np.uint64),
+            )
         return Column(name, "numeric", series.to_numpy(dtype=np.float64, na_value=np.nan))
     if types.is_string_dtype(dtype):
         codes, levels = factorize_labels(series)
         return Column(name, "factor", codes, levels, text=True)
     if "dictionary" in str(dtype):
         return _from_pandas(name, series.astype("category"))
-    if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) or any(
-        word in str(dtype) for word in ("date", "time", "duration", "period")
+    if (
+        types.is_datetime64_any_dtype(dtype)
+        or types.is_timedelta64_dtype(dtype)
+        or any(word in str(dtype) for word in ("date", "time", "duration", "period"))
     ):
         raise _refuse(name, _DATES, _DATES_HINT)
     raise _refuse(name, f"holds {dtype}, which is neither a number nor a label")
@@ -207,7 +222,13 @@ def _from_arrow(name: str, values: Any) -> Column:
     if types.is_integer(kind) or types.is_floating(kind):
         if values.null_count:
             values = pc.fill_null(values.cast(pa.float64()), float("nan"))
-        return Column(name, "numeric", np.asarray(values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()))
+        return Column(
+            name,
+            "numeric",
+            np.asarray(
+                values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
+            ),
+        )
     if types.is_boolean(kind):
         missing = np.asarray(values.is_null())
         return _booleans(name, np.asarray(pc.fill_null(values, False)), missing)
@@ -222,7 +243,7 @@ def _from_arrow(name: str, values: Any) -> Column:
             values = values.cast(pa.large_string())
         codes, labels = _arrow_codes(values.dictionary_encode())
         order = np.array(sorted(range(len(labels)), key=labels.__getitem__), dtype=np.intp)
-        return Column(name, "factor", _reorder(codes, order), tuple(labels[i] for i in order), text=True)
+        return Column(name, "factor", reorder(codes, order), tuple(labels[i] for i in order), text=True)
     if types.is_temporal(kind):
         raise _refuse(name, _DATES, _DATES_HINT)
     raise _refuse(name, f"holds {kind}, which is neither a number nor a label")

@@ -10,66 +10,70 @@ from numpy.typing import NDArray
 from henderson.frame.column import Label
 
 
-def factorize_numbers(raw: NDArray) -> tuple[NDArray[np.integer], tuple[Label, ...]]:
-    """Codes (n,) int32 and the different numbers in increasing order; NaN is missing (-1).
+def factorize_numbers(raw: NDArray) -> tuple[NDArray[np.int32], tuple[Label, ...]]:
+    """Codes (n,) and the different numbers in increasing order; NaN is missing (-1).
 
     Whole numbers come back as int ("308", not "308.0").
     """
+    codes, values = codes_and_values(raw)
+    return codes, number_labels(values)
+
+
+def codes_and_values(raw: NDArray) -> tuple[NDArray[np.int32], NDArray]:
+    """Codes (n,) int32 and the different numbers, increasing; NaN is missing (-1).
+
+    Whole numbers within a narrow range go through a table, a few numbers through a sort, the rest through a hash.
+    """
     if raw.size == 0:
-        return np.zeros(0, np.int32), ()
+        return np.zeros(0, np.int32), raw
     if raw.dtype.kind in "iu":
         low, high = int(raw.min()), int(raw.max())
         if high - low < max(4 * raw.size, 65_536) and high < 2**62:
             return _by_table(raw, low, high)
         return _by_hash(raw)
     raw = raw.astype(np.float64, copy=False)
-    if raw.size <= 10_000:
-        return _by_sort(raw)
-    return _by_hash(raw)
+    return _by_sort(raw) if raw.size <= 10_000 else _by_hash(raw)
 
 
-def _by_table(raw: NDArray, low: int, high: int) -> tuple[NDArray[np.integer], tuple[Label, ...]]:
-    shifted = raw if low == 0 else raw - raw.dtype.type(low) if _shift_fits(raw.dtype, low, high) else raw.astype(np.int64) - low
+def _by_table(raw: NDArray, low: int, high: int) -> tuple[NDArray[np.int32], NDArray]:
+    if low == 0:
+        shifted = raw
+    elif high - low <= np.iinfo(raw.dtype).max:
+        shifted = raw - raw.dtype.type(low)
+    else:
+        shifted = raw.astype(np.int64) - low
     seen = np.zeros(high - low + 1, np.bool_)
     seen[shifted] = True
-    levels = np.flatnonzero(seen)
+    values = np.flatnonzero(seen)
     table = np.empty(high - low + 1, np.int32)
-    table[levels] = np.arange(levels.size, dtype=np.int32)
-    return table[shifted], tuple((levels + low).tolist())
+    table[values] = np.arange(values.size, dtype=np.int32)
+    return table[shifted], values + low
 
 
-def _shift_fits(dtype: np.dtype, low: int, high: int) -> bool:
-    info = np.iinfo(dtype)
-    return info.min <= low <= info.max and high - low <= info.max
-
-
-def _by_sort(raw: NDArray) -> tuple[NDArray[np.integer], tuple[Label, ...]]:
-    levels, codes = np.unique(raw, return_inverse=True)
+def _by_sort(raw: NDArray) -> tuple[NDArray[np.int32], NDArray]:
+    values, codes = np.unique(raw, return_inverse=True)
     codes = codes.astype(np.int32)
-    present = int(np.count_nonzero(~np.isnan(levels)))
+    present = int(np.count_nonzero(~np.isnan(values)))
     codes[codes >= present] = -1
-    return codes, _number_labels(levels[:present])
+    return codes, values[:present]
 
 
-def _by_hash(raw: NDArray) -> tuple[NDArray[np.integer], tuple[Label, ...]]:
+def _by_hash(raw: NDArray) -> tuple[NDArray[np.int32], NDArray]:
     import pandas as pd
 
-    codes, levels = pd.factorize(raw)
-    order = np.argsort(levels, kind="stable")
-    return _reorder(codes, order), _number_labels(np.asarray(levels)[order])
+    codes, values = pd.factorize(raw)
+    order = np.argsort(values, kind="stable")
+    return reorder(codes, order), np.asarray(values)[order]
 
 
-def _number_labels(levels: NDArray) -> tuple[Label, ...]:
-    if levels.dtype.kind in "iu":
-        return tuple(levels.tolist())
-    if np.all(levels == np.floor(levels)) and np.all(np.abs(levels) < 2**53):
-        return tuple(levels.astype(np.int64).tolist())
-    return tuple(int(v) if v == int(v) else v for v in levels.tolist() if np.isfinite(v)) if np.all(
-        np.isfinite(levels)
-    ) else tuple(levels.tolist())
+def number_labels(values: NDArray) -> tuple[Label, ...]:
+    """Numbers as labels: whole ones as int."""
+    if values.dtype.kind in "iu":
+        return tuple(values.tolist())
+    return tuple(plain(v) for v in values.tolist())
 
 
-def _reorder(codes: NDArray, order: NDArray) -> NDArray[np.int32]:
+def reorder(codes: NDArray, order: NDArray) -> NDArray[np.int32]:
     """Codes after the levels were put into `order`; -1 stays -1."""
     place = np.empty(order.size + 1, np.int32)
     place[order] = np.arange(order.size, dtype=np.int32)
@@ -84,7 +88,7 @@ def factorize_labels(values: Any) -> tuple[NDArray[np.int32], tuple[Label, ...]]
     codes, levels = pd.factorize(values)
     labels = [plain(v) for v in levels]
     order = np.array(sorted(range(len(labels)), key=labels.__getitem__), dtype=np.intp)
-    return _reorder(np.asarray(codes), order), tuple(labels[i] for i in order)
+    return reorder(np.asarray(codes), order), tuple(labels[i] for i in order)
 
 
 def plain(value: Any) -> Label:

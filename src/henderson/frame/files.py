@@ -28,7 +28,9 @@ def file_kind(path: Path) -> str:
         suffixes = suffixes[:-1]
     if suffixes and suffixes[-1] in _TEXT:
         return "csv"
-    raise DataError(f"'{path}' is neither CSV (.csv, .tsv, .txt, also .gz ...) nor Parquet (.parquet) by its name.")
+    raise DataError(
+        f"'{path}' is neither CSV (.csv, .tsv, .txt, also .gz ...) nor Parquet (.parquet) by its name."
+    )
 
 
 def check_file(path: Path) -> None:
@@ -68,7 +70,9 @@ def read_columns(path: Path, kind: str, names: list[str]) -> Any:
         if kind == "parquet":
             return _read_parquet(path, names)
         _, separator = _csv_header(path)
-        return pd.read_csv(path, usecols=names, sep=separator, low_memory=False, encoding="utf-8-sig", skipinitialspace=True)
+        return pd.read_csv(
+            path, usecols=names, sep=separator, low_memory=False, encoding="utf-8-sig", skipinitialspace=True
+        )
     except DataError:
         raise
     except Exception as error:

@@ -93,7 +93,9 @@ def _columns_of(table: Any, wanted: list[str]) -> dict[str, Any]:
     return {name: table[name] for name in wanted}
 
 
-def _check_names(wanted: Sequence[str], there: Sequence[Any], places: Mapping[str, Span | None], text: str | None) -> None:
+def _check_names(
+    wanted: Sequence[str], there: Sequence[Any], places: Mapping[str, Span | None], text: str | None
+) -> None:
     known = set(there)
     for name in wanted:
         if name not in known:
@@ -119,7 +121,7 @@ def _typed(columns: dict[str, Any], library: str) -> Frame:
     lengths = {name: len(column) for name, column in typed.items()}
     if len(set(lengths.values())) > 1:
         (first, n), (other, m) = next(
-            ((a, b) for a in lengths.items() for b in lengths.items() if a[1] != b[1])
+            (a, b) for a in lengths.items() for b in lengths.items() if a[1] != b[1]
         )
         raise DataError(f"column '{first}' has {n} values and column '{other}' has {m}.")
     nrow = next(iter(lengths.values()), 0)

@@ -1,0 +1,122 @@
+"""Grouping columns -> levels and codes; products keep the combinations that occur."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.design.evaluate import Labels
+from henderson.design.record import ProductLabels
+from henderson.errors import ModelError
+from henderson.frame import Column, Label
+from henderson.frame.factorize import codes_and_values
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Levels of one random term (see `RandomBlock` for the fields)."""
+
+    codes: NDArray[np.int32]
+    levels: Sequence[Label]
+    parts: tuple[tuple[Label, ...], ...]
+    combinations: NDArray[np.int32] | None
+    unknown: tuple[Label | None, ...] = ()
+
+
+def used_labels(column: Column, rows: NDArray[np.intp] | None) -> Labels:
+    """A column as a factor on the rows used, without the levels that do not occur there."""
+    factor = column.factor
+    codes = factor.values if rows is None else factor.values[rows]
+    count = (
+        np.bincount(codes, minlength=len(factor.levels)) if codes.size else np.zeros(len(factor.levels), int)
+    )
+    if count.all():
+        levels = factor.levels
+    else:
+        kept = np.flatnonzero(count)
+        place = np.full(len(factor.levels), -1, np.int32)
+        place[kept] = np.arange(kept.size, dtype=np.int32)
+        codes = place[codes]
+        levels = tuple(factor.levels[i] for i in kept)
+    return Labels(codes.astype(np.int32, copy=False), levels)
+
+
+def group(names: Sequence[str], labels: Sequence[Labels], text: str) -> Grouping:
+    """Levels of the product of the named factors, the last factor running fastest, as R orders them.
+
+    Raises
+    ------
+    ModelError : one level only.
+    """
+    parts = tuple(each.levels for each in labels)
+    if len(labels) == 1:
+        grouping = Grouping(labels[0].codes, parts[0], parts, None)
+    else:
+        codes, keys = codes_and_values(_keys(labels))
+        combinations = np.column_stack(np.unravel_index(keys, [len(p) for p in parts])).astype(np.int32)
+        grouping = Grouping(codes, ProductLabels(parts, combinations), parts, combinations)
+    if len(grouping.levels) < 2:
+        raise ModelError(
+            f"{text}: '{':'.join(names)}' has one level only ({grouping.levels[0]}) in the rows used.\n"
+            "The variance among levels needs two levels or more: leave the term out."
+        )
+    return grouping
+
+
+def _keys(labels: Sequence[Labels]) -> NDArray[np.int64]:
+    keys = labels[0].codes.astype(np.int64)
+    for each in labels[1:]:
+        keys = keys * len(each.levels) + each.codes
+    return keys
+
+
+def regroup(
+    columns: Sequence[Column],
+    parts: Sequence[tuple[Label, ...]],
+    combinations: NDArray[np.int32] | None,
+    rows: NDArray[np.intp] | None,
+) -> tuple[NDArray[np.int32], tuple[Label | None, ...]]:
+    """Codes of new rows into the levels of a fitted term; -1 for a level it never saw, and the labels of those."""
+    coded = [match_levels(column, levels) for column, levels in zip(columns, parts, strict=True)]
+    if rows is not None:
+        coded = [codes[rows] for codes in coded]
+    if combinations is None:
+        codes = coded[0]
+    else:
+        sizes = [len(p) for p in parts]
+        known = np.ravel_multi_index(tuple(combinations.T), sizes).astype(np.int64)
+        keys = np.zeros(coded[0].size, np.int64)
+        bad = np.zeros(coded[0].size, np.bool_)
+        for each, size in zip(coded, sizes, strict=True):
+            keys = keys * size + np.maximum(each, 0)
+            bad |= each < 0
+        place = np.minimum(np.searchsorted(known, keys), known.size - 1)
+        codes = np.where(bad | (known[place] != keys), -1, place).astype(np.int32)
+    return codes, _unknown_labels(columns, codes, rows)
+
+
+def match_levels(column: Column, levels: Sequence[Label]) -> NDArray[np.int32]:
+    """Codes of a new column into known levels, matched by label; -1 where the label is unknown or missing."""
+    factor = column.factor
+    known = {str(level): i for i, level in enumerate(levels)}
+    place = np.array([*(known.get(str(level), -1) for level in factor.levels), -1], dtype=np.int32)
+    return place[factor.values]
+
+
+def _unknown_labels(
+    columns: Sequence[Column], codes: NDArray[np.int32], rows: NDArray[np.intp] | None
+) -> tuple[Label | None, ...]:
+    found: dict[Label | None, None] = {}
+    at = np.flatnonzero(codes < 0)
+    if rows is not None:
+        at = rows[at]
+    for row in at:
+        labels = [c.factor.levels[v] if (v := c.factor.values[row]) >= 0 else None for c in columns]
+        if None in labels:
+            found[None] = None
+        else:
+            found[labels[0] if len(labels) == 1 else ":".join(str(v) for v in labels)] = None
+    return tuple(found)
