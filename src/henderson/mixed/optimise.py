@@ -62,14 +62,18 @@ def optimise(
         raise ArithmeticError("the mixed-model equations are not positive definite at the starting values")
     steps: list[Step] = []
     share = 0.0
+    observe = False
     while True:
         d = derivatives(problem, point)
         direction = _direction(d.gradient, d.hessian)
         decrease = float(-d.gradient @ direction)
-        if _slow(steps, decrease):
-            d = replace(d, hessian=observed_hessian(problem, point, d.gradient))
-            direction = _direction(d.gradient, d.hessian)
-            decrease = float(-d.gradient @ direction)
+        observe = observe or _slow(steps, decrease)
+        if observe and decrease >= tolerance:
+            hessian = observed_hessian(problem, point, d.gradient)
+            if hessian is not None:
+                d = replace(d, hessian=hessian)
+                direction = _direction(d.gradient, hessian)
+                decrease = float(-d.gradient @ direction)
         steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
         if on_step is not None:
             on_step(steps[-1])
@@ -101,13 +105,16 @@ def _slow(steps: list[Step], decrease: float) -> bool:
 
     It is half observed and half expected information; in small data, above all beside a singular Sigma, the two differ.
     """
-    if not steps or decrease < TOLERANCE:
+    if not steps:
         return False
     return decrease > 0.1 * steps[-1].predicted_decrease and (decrease < 1.0 or len(steps) > 5)
 
 
-def observed_hessian(problem: Problem, point: Point, gradient: np.ndarray) -> np.ndarray:
-    """Second derivatives of the criterion by forward differences of its exact gradient; the system returns to `point`."""
+def observed_hessian(problem: Problem, point: Point, gradient: np.ndarray) -> np.ndarray | None:
+    """Second derivatives of the criterion by forward differences of its exact gradient; the system returns to `point`.
+
+    None where a neighbouring point cannot be factorised.
+    """
     k = len(gradient)
     hessian = np.empty((k, k))
     for a in range(k):
@@ -116,8 +123,8 @@ def observed_hessian(problem: Problem, point: Point, gradient: np.ndarray) -> np
         theta[a] += step
         moved = evaluate(problem, theta)
         if moved is None:
-            hessian[:, a] = np.nan
-            continue
+            evaluate(problem, point.theta)
+            return None
         hessian[:, a] = (score(problem, moved).gradient - gradient) / step
     evaluate(problem, point.theta)
     return 0.5 * (hessian + hessian.T)
