@@ -7,7 +7,8 @@
     selected_inverse(symbolic, panels, out, drop=1)    inverse of the leading block, on the pattern of L
     x = solve(symbolic, panels, rhs, drop=1)
 
-Importing this package imports neither Numba nor SciPy: its functions fetch what they need when they are first used.
+Importing this package imports neither Numba nor SciPy: its functions fetch what they need when they are
+first used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The numeric half of the room: factor, selected inverse and solves on a Symbolic. Arguments are checked here, once.
+"""The numeric half of the room: factor, selected inverse and solves on a Symbolic. Arguments are checked
+here, once.
 
 Numba is imported only when a pattern that needs compiled code is used: `method="dense"` never does.
 """
@@ -36,14 +37,16 @@ def _right_hand_sides(symbolic: Symbolic, rhs: Array, drop: int) -> Array:
 
 
 def factor(symbolic: Symbolic, panels: Array, threads: int = 2) -> int:
-    """Cholesky factor in place: `panels` comes in with the lower triangle of the permuted matrix and leaves with L.
+    """Cholesky factor in place: `panels` comes in with the lower triangle of the permuted matrix and leaves
+    with L.
 
     Parameters
     ----------
     panels : (symbolic.stored,) float64; fill it through `symbolic.positions`, everything else 0.
     threads : BLAS threads for large fronts, and threads for disjoint subtrees where that pays.
 
-    Returns -1, or the permuted number of a column whose pivot is not positive (`panels` is then partly overwritten).
+    Returns -1, or the permuted number of a column whose pivot is not positive (`panels` is then partly
+    overwritten).
     """
     _check_panels(symbolic, panels)
     if symbolic.method == "dense":
@@ -56,9 +59,11 @@ def factor(symbolic: Symbolic, panels: Array, threads: int = 2) -> int:
 
 
 def selected_inverse(symbolic: Symbolic, panels: Array, out: Array, drop: int = 1, threads: int = 2) -> None:
-    """Inverse of the leading (n - drop) block on the pattern of L, written to `out` (same layout as `panels`, which hold L).
+    """Inverse of the leading (n - drop) block on the pattern of L, written to `out` (same layout as
+    `panels`, which hold L).
 
-    Entries in rows and columns of the last `drop` variables, and above the diagonal, are 0. 0 <= drop <= tail.
+    Entries in rows and columns of the last `drop` variables, and above the diagonal, are 0. 0 <= drop <=
+    tail.
     """
     _check_panels(symbolic, panels)
     _check_panels(symbolic, out, "out")
@@ -86,7 +91,8 @@ def _half(symbolic: Symbolic, panels: Array, y: Array, transposed: bool) -> Arra
 
 
 def forward(symbolic: Symbolic, panels: Array, rhs: Array, drop: int = 1) -> Array:
-    """L^-1 P rhs for the leading block: rhs (n - drop,) or (n - drop, k) in the original numbering, result permuted.
+    """L^-1 P rhs for the leading block: rhs (n - drop,) or (n - drop, k) in the original numbering, result
+    permuted.
 
     So `(forward(b) ** 2).sum()` is b' C^-1 b.
     """
@@ -98,7 +104,8 @@ def forward(symbolic: Symbolic, panels: Array, rhs: Array, drop: int = 1) -> Arr
 
 
 def backward(symbolic: Symbolic, panels: Array, rhs: Array, drop: int = 1) -> Array:
-    """P' L^-T rhs for the leading block: rhs (n - drop,) or (n - drop, k) permuted, result in the original numbering.
+    """P' L^-T rhs for the leading block: rhs (n - drop,) or (n - drop, k) permuted, result in the original
+    numbering.
 
     So `backward(forward(b))` solves C x = b, and `backward(z)` of standard normals z has variance C^-1.
     """
@@ -112,7 +119,7 @@ def backward(symbolic: Symbolic, panels: Array, rhs: Array, drop: int = 1) -> Ar
 
 
 def solve(symbolic: Symbolic, panels: Array, rhs: Array, drop: int = 1) -> Array:
-    """C^-1 rhs for the leading block of order n - drop, original numbering; rhs (n - drop,) or (n - drop, k)."""
+    """C^-1 rhs for the leading block; rhs (n - drop,) or (n - drop, k), original numbering."""
     return backward(symbolic, panels, forward(symbolic, panels, rhs, drop), drop)
 
 

@@ -1,10 +1,12 @@
 """SciPy's BLAS and LAPACK, callable from compiled code.
 
-The addresses come from `scipy.linalg.cython_blas` and `cython_lapack`, are registered with LLVM under a name of ours, and
-are declared to Numba as external functions. Compiled code refers to the name only, so `cache=True` keeps working from one
-process to the next. Every routine takes whole arrays with an offset: no views are made in the inner loops.
+The addresses come from `scipy.linalg.cython_blas` and `cython_lapack`, are registered with LLVM under a name
+of ours, and are declared to Numba as external functions. Compiled code refers to the name only, so
+`cache=True` keeps working from one process to the next. Every routine takes whole arrays with an offset: no
+views are made in the inner loops.
 
-All matrices are float64, column-major; `oa` is the offset of the first element of A and `lda` its leading dimension.
+All matrices are float64, column-major; `oa` is the offset of the first element of A and `lda` its leading
+dimension.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ _set_threads = types.ExternalFunction("henderson_set_threads", types.void(types.
 
 
 def _slot(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-    """Address, as void*, of a place on the stack that holds `value` (Fortran takes every argument by address)."""
+    """Address (void*) of a place on the stack that holds `value`: Fortran takes arguments by address."""
     place = cgutils.alloca_once(builder, value.type)
     builder.store(value, place)
     return builder.bitcast(place, cgutils.voidptr_t)
@@ -143,7 +145,7 @@ def trmm(side, trans, m, n, alpha, a, oa, lda, b, ob, ldb):
 
 @njit(cache=True, nogil=True)
 def potrf(n, a, oa, lda):
-    """Cholesky factor of the lower triangle of A (n, n) in place; the LAPACK info (0, or 1 + the bad column)."""
+    """Cholesky factor of the lower triangle of A (n, n) in place; info: 0, or 1 + the bad column."""
     info = _int(0)
     _dpotrf(_byte(LOWER), _int(n), _at(a, oa), _int(lda), info)
     return _load_int(info)

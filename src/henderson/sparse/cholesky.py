@@ -6,8 +6,8 @@ For each supernode, children first (Duff and Reid 1983; Liu 1992):
     L11      = chol(A11),  L21 = A21 L11^-T
     update   = -L21 L21' + what its children send further up
 
-The panel comes in with the values of the matrix and is factorised where it lies. The children are read twice, once for each
-part, so the update matrix is written by one product and never cleared beforehand.
+The panel comes in with the values of the matrix and is factorised where it lies. The children are read
+twice, once for each part, so the update matrix is written by one product and never cleared beforehand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from .blas import LOWER, NOTRANS, RIGHT, TRANS, potrf, set_threads, syrk, trsm
+from .blas import NOTRANS, RIGHT, TRANS, potrf, set_threads, syrk, trsm
 from .threads import blas_threads
 
 if TYPE_CHECKING:
@@ -87,9 +87,11 @@ def large_panel(a, base, nc, nr):
 
 @njit(cache=True, nogil=True)
 def add_columns(w, src, m, rel, r0, q0, q1, a, dst, ld, shift):
-    """Add columns q0..q1 of a child's update matrix (m x m at w[src]) to a front: column rel - shift, row rel - shift.
+    """Add columns q0..q1 of a child's update matrix (m x m at w[src]) to a front: column rel - shift, row
+    rel - shift.
 
-    The last rows usually sit side by side in the front as well: they are added without looking up their places.
+    The last rows usually sit side by side in the front as well: they are added without looking up their
+    places.
     """
     run = m - 1
     while run > q0 and rel[at(r0 + run - 1)] + 1 == rel[at(r0 + run)]:
@@ -107,7 +109,7 @@ def add_columns(w, src, m, rel, r0, q0, q1, a, dst, ld, shift):
 
 @njit(cache=True, nogil=True)
 def apply_direct(lists, k0, k1, limit, rel, panels, a, dst, ld, shift):
-    """Subtract the outer products of direct leaves from the columns of a front below `limit`; returns the next entry."""
+    """Subtract outer products of direct leaves from the columns below `limit`; returns the next entry."""
     k = k0
     while k < k1:
         x = lists[k, 0]
@@ -136,7 +138,7 @@ def factor_list(
     todo, start, row_ptr, panel_ptr, up, first_child, next_child, rel, direct, list_ptr, lists, update_at,
     panels, work, threads,
 ):  # fmt: skip
-    """Factorise the supernodes of `todo` (children first). Returns the column whose pivot is not positive, or -1."""
+    """Factorise the supernodes of `todo`, children first; returns the bad column or -1."""
     now = 1
     for t in range(todo.size):
         s = todo[t]
@@ -198,7 +200,8 @@ def factor_list(
 
 
 def factor(symbolic: Symbolic, panels: np.ndarray, threads: int = 2) -> int:
-    """Cholesky factor in place: `panels` comes in with the lower triangle of the permuted matrix, leaves with L.
+    """Cholesky factor in place: `panels` comes in with the lower triangle of the permuted matrix, leaves
+    with L.
 
     Returns -1, or the (permuted) column whose pivot is not positive (then `panels` is partly overwritten).
     """

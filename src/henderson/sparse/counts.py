@@ -1,8 +1,8 @@
 """Column counts of the Cholesky factor without forming it.
 
-Gilbert, Ng and Peyton (1994), "An efficient algorithm to compute row and column counts for sparse Cholesky factorization",
-SIAM J. Matrix Anal. Appl. 15: 1075-1091. Only the leaves of the row subtrees matter; where two of them meet, one is
-counted too often, and the meeting point is found with disjoint sets.
+Gilbert, Ng and Peyton (1994), "An efficient algorithm to compute row and column counts for sparse Cholesky
+factorization", SIAM J. Matrix Anal. Appl. 15: 1075-1091. Only the leaves of the row subtrees matter; where
+two of them meet, one is counted too often, and the meeting point is found with disjoint sets.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from numba import njit
 def column_counts(n, tail, ptr, idx, perm, inv, parent):
     """Entries in each column of L, the diagonal included. Columns must be in postorder of `parent`.
 
-    The entry (parent[j], j) is always in L, so it may be added to the pattern: this also ties the roots to the dense tail.
+    The entry (parent[j], j) is always in L, so it may be added to the pattern: this also ties the roots to
+    the dense tail.
     """
     first = np.full(n, -1, np.int64)
     for j in range(n):

@@ -1,4 +1,4 @@
-"""method="dense": one front, in the order given, by LAPACK through SciPy. No compiled code of ours, no Numba."""
+"""method="dense": one front, in the order given, by LAPACK through SciPy; no Numba."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _threads(n: int, threads: int) -> int:
 
 
 def factor(n: int, panels: np.ndarray, threads: int) -> int:
-    """Cholesky factor of the (n, n) column-major matrix in `panels`, lower triangle, in place; -1 or the bad column."""
+    """Cholesky factor in place of the (n, n) column-major lower triangle in `panels`: -1, or the bad column."""
     from scipy.linalg.lapack import dpotrf
 
     a = panels.reshape(n, n, order="F")

@@ -13,7 +13,8 @@ from numba import njit
 def elimination_tree(n, tail, ptr, idx, perm, inv):
     """Parent of each column of the permuted matrix (new numbering; -1 at a root).
 
-    The last `tail` columns are dense: they form a chain at the end, and every other root hangs below its first column.
+    The last `tail` columns are dense: they form a chain at the end, and every other root hangs below its
+    first column.
     """
     parent = np.full(n, -1, np.int64)
     ancestor = np.full(n, -1, np.int64)

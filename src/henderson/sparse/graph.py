@@ -8,9 +8,11 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def adjacency(n, rows, cols):
-    """Neighbours of each variable from the entries (rows, cols) of any triangle, duplicates and diagonal allowed.
+    """Neighbours of each variable from the entries (rows, cols) of any triangle, duplicates and diagonal
+    allowed.
 
-    Returns `ptr` (n + 1) and `idx`: the neighbours of i are idx[ptr[i]:ptr[i + 1]], each once, without i itself.
+    Returns `ptr` (n + 1) and `idx`: the neighbours of i are idx[ptr[i]:ptr[i + 1]], each once, without i
+    itself.
     """
     ptr = np.zeros(n + 1, np.int64)
     for k in range(rows.size):

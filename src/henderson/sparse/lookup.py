@@ -8,7 +8,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def find(inv, start, row_ptr, rows, panel_ptr, sn_of, r, c):
-    """Index into the panels of each entry (r[k], c[k]), original numbering; -1 where it is not in the pattern."""
+    """Index into the panels of each entry (r[k], c[k]), original numbering; -1 if not in the pattern."""
     out = np.empty(r.size, np.int64)
     for k in range(r.size):
         i, j = inv[r[k]], inv[c[k]]

@@ -1,9 +1,11 @@
-"""Fill-reducing orders: approximate minimum degree (ours), nested dissection (METIS, where pymetis is installed).
+"""Fill-reducing orders: approximate minimum degree (ours), nested dissection (METIS, where pymetis is
+installed).
 
-The minimum-degree code follows Amestoy, Davis and Duff (1996), "An approximate minimum degree ordering algorithm", SIAM J.
-Matrix Anal. Appl. 17: 886-905. The partly eliminated matrix is a quotient graph: a variable keeps a list of elements
-(cliques left by earlier pivots) followed by a list of plain neighbours; an element keeps the list of its variables.
-Variables that cannot be told apart are one supervariable, whose `weight` is their number.
+The minimum-degree code follows Amestoy, Davis and Duff (1996), "An approximate minimum degree ordering
+algorithm", SIAM J. Matrix Anal. Appl. 17: 886-905. The partly eliminated matrix is a quotient graph: a
+variable keeps a list of elements (cliques left by earlier pivots) followed by a list of plain neighbours; an
+element keeps the list of its variables. Variables that cannot be told apart are one supervariable, whose
+`weight` is their number.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ def _unlink(i, degree, head, after, before):
 def amd(n, ptr, idx):
     """Approximate minimum degree order of variables 0..n-1 (neighbours >= n are ignored).
 
-    Returns `order` (n,): order[k] is the variable to eliminate k-th. Rows denser than max(16, 10 sqrt(n)) come last.
+    Returns `order` (n,): order[k] is the variable to eliminate k-th. Rows denser than max(16, 10 sqrt(n))
+    come last.
     """
     limit = max(16, int(10.0 * np.sqrt(float(n))))
     pos = np.empty(n, np.int64)

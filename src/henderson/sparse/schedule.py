@@ -1,14 +1,14 @@
 """The order of work and the places of the temporary matrices, settled once per pattern.
 
-Update matrices (factor) and inverse blocks (selected inverse) live on stacks. Their places depend on the pattern only, so
-they are worked out here, and the numeric kernels just read an offset per supernode.
+Update matrices (factor) and inverse blocks (selected inverse) live on stacks. Their places depend on the
+pattern only, so they are worked out here, and the numeric kernels just read an offset per supernode.
 
-Two stacks are used for update matrices, for even and odd depth in the tree: a supernode's children are on one of them
-and its own matrix goes on the other, so no matrix is ever moved.
+Two stacks are used for update matrices, for even and odd depth in the tree: a supernode's children are on
+one of them and its own matrix goes on the other, so no matrix is ever moved.
 
-Leaves of one or two columns ("direct") have no update matrix: their parent applies them itself, column of its front by
-column, from a list sorted by column. On a crossed design, with thousands of such leaves below one large front, this keeps
-the column being updated in cache.
+Leaves of one or two columns ("direct") have no update matrix: their parent applies them itself, column of
+its front by column, from a list sorted by column. On a crossed design, with thousands of such leaves below
+one large front, this keeps the column being updated in cache.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-# Subtrees are shared out among threads when the whole factor takes more flops than this, and a thread's share is more
-# than a given part of it: below, starting a Python thread costs more than it saves.
+# Subtrees are shared out among threads when the whole factor takes more flops than this, and a thread's
+# share is more than a given part of it: below, starting a Python thread costs more than it saves.
 MIN_PARALLEL_FLOPS = 1e8
 # From this order on an inverse block takes the place of its parent's once nothing else needs that one.
 MOVE_ORDER = 64
@@ -41,12 +41,15 @@ class Schedule:
     Attributes
     ----------
     top : supernodes worked on alone, after the groups in the factor and before them in the selected inverse.
-    groups : lists of supernodes (whole subtrees) that may be worked on at the same time; empty with one thread.
+    groups : lists of supernodes (whole subtrees) that may be worked on at the same time; empty with one
+        thread.
     direct (ns,) : 1 where the parent applies the supernode itself, without an update matrix.
-    list_ptr (ns+1,), lists (k, 4) : for each parent, the rows of its direct children sorted by their place in its front:
+    list_ptr (ns+1,), lists (k, 4) : for each parent, the rows of its direct children sorted by their place
+        in its front:
         [index in panels, index in rel, rows from here on, leading dimension].
     update_at, update_size : place of each update matrix and length of the workspace of the factor.
-    gather_at, inverse_at, inverse_size : where an inverse block is gathered, where it is kept, length of the workspace.
+    gather_at, inverse_at, inverse_size : where an inverse block is gathered, where it is kept, length of the
+        workspace.
     scratch_at : for each group (the top last), place of its m x nc scratch block in the inverse workspace.
     """
 
@@ -64,7 +67,7 @@ class Schedule:
     _spare: list[Array] = field(default_factory=list, repr=False)
 
     def workspace(self, size: int) -> Array:
-        """A float64 array of at least `size`; hand it back with `release` so that the next call need not page it in."""
+        """A float64 array of at least `size`; `release` it, and the next call need not page it in."""
         try:
             work = self._spare.pop()
         except IndexError:
@@ -77,7 +80,7 @@ class Schedule:
 
 @njit(cache=True, nogil=True)
 def _direct_lists(start, row_ptr, panel_ptr, rel, up, first_child, next_child, max_width):
-    """Which supernodes are direct, and for each parent its list of their rows sorted by place in the front."""
+    """Which supernodes are direct; for each parent, their rows sorted by place in its front."""
     ns = start.size - 1
     direct = np.zeros(ns, np.int64)
     list_ptr = np.zeros(ns + 1, np.int64)
@@ -125,7 +128,7 @@ def _direct_lists(start, row_ptr, panel_ptr, rel, up, first_child, next_child, m
 
 @njit(cache=True, nogil=True)
 def _place_updates(todo, group, row_ptr, up, first_child, next_child, direct, depth, base, at):
-    """Offsets of the update matrices of one group, on two stacks from `base` on; returns the end of the second."""
+    """Offsets of the update matrices of one group, on two stacks from `base` on; returns the end."""
     room = np.zeros(2, np.int64)
     used = np.zeros(2, np.int64)
     for k in range(todo.size):
@@ -152,7 +155,7 @@ def _place_updates(todo, group, row_ptr, up, first_child, next_child, direct, de
 def _place_inverses(
     todo, group, keep, start, row_ptr, up, first_child, next_child, direct, base, gather_at, inverse_at
 ):
-    """Offsets of the inverse blocks of one group, children after parents; returns the end of the workspace."""
+    """Offsets of the inverse blocks of one group, children after parents; returns the end."""
     end = base
     bump = base
     for k in range(todo.size - 1, -1, -1):
@@ -203,7 +206,7 @@ def _tree_work(start, row_ptr, up):
 
 @njit(cache=True, nogil=True)
 def _spread(group, up):
-    """Give every supernode the group of the subtree it is in (roots are set; parents follow their descendants)."""
+    """Give every supernode the group of the subtree it is in (those of the roots are set)."""
     for s in range(group.size - 1, -1, -1):
         if group[s] == 0 and up[s] >= 0 and group[up[s]] > 0:
             group[s] = group[up[s]]

@@ -1,11 +1,12 @@
 """Selected inverse: the entries of the inverse on the pattern of L, supernode by supernode from the root.
 
-Takahashi, Fagan and Chen (1973); Erisman and Tinney (1975). With W the inverse on the rows below a supernode (known: those
-rows belong to the front of its parent) and X = L21 L11^-1,
+Takahashi, Fagan and Chen (1973); Erisman and Tinney (1975). With W the inverse on the rows below a supernode
+(known: those rows belong to the front of its parent) and X = L21 L11^-1,
 
     Z21 = -W X,      Z11 = L11^-T L11^-1 - X' Z21.
 
-Dropped variables (the last ones) are treated as absent: the factor of the leading block is the leading block of L.
+Dropped variables (the last ones) are treated as absent: the factor of the leading block is the leading block
+of L.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BLOCK = 96
 
 @njit(cache=True, nogil=True)
 def gather(rel, r0, m, z, zb, nc, nr, w, wb, mp, out, to, mirror):
-    """Inverse on the rows of a child (m x m at out[to], lower) from its parent: panel z[zb] and inverse block w[wb]."""
+    """Inverse on the rows of a child (m x m at out[to], lower) from its parent's panel and block."""
     run = m - 1
     while run > 0 and rel[at(r0 + run - 1)] + 1 == rel[at(r0 + run)]:
         run -= 1
@@ -149,12 +150,14 @@ def _column(z, x, y, xs, w, src, rel, r, count):
 
 @njit(cache=True, nogil=True)
 def direct_children(
-    s, start, row_ptr, panel_ptr, first_child, next_child, rel, direct, list_ptr, lists, nc, width, mp, a, z, w, wb, last
+    s, start, row_ptr, panel_ptr, first_child, next_child, rel, direct, list_ptr, lists, nc, width, mp, a, z,
+    w, wb, last
 ):  # fmt: skip
-    """All direct leaves below supernode s at once: first Y = W L21, column of the front by column, then Z21 and Z11.
+    """All direct leaves below supernode s at once: first Y = W L21, column of the front by column, then Z21
+    and Z11.
 
-    `width` is the leading dimension of the panel of s, `mp` the order of its inverse block, `last` the size of its front
-    without dropped variables.
+    `width` is the leading dimension of the panel of s, `mp` the order of its inverse block, `last` the size
+    of its front without dropped variables.
     """
     base = panel_ptr[s]
     c = first_child[s]
@@ -296,9 +299,11 @@ def inverse_list(
 def selected_inverse(
     symbolic: Symbolic, panels: np.ndarray, out: np.ndarray, drop: int = 1, threads: int = 2
 ) -> None:
-    """Inverse of the leading (n - drop) block on the pattern of L, into `out` (same layout as `panels`, which hold L).
+    """Inverse of the leading (n - drop) block on the pattern of L, into `out` (same layout as `panels`,
+    which hold L).
 
-    Entries of the last `drop` variables are 0; `drop` must be at most `tail` (any number with method="dense").
+    Entries of the last `drop` variables are 0; `drop` must be at most `tail` (any number with
+    method="dense").
     """
     y = symbolic
     plan = y.schedule(threads)

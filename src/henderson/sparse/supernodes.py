@@ -1,9 +1,9 @@
 """Supernodes: columns of L with the same structure, factorised together as one dense front.
 
-Fundamental supernodes come straight from the tree and the counts (Ng and Peyton 1993). They are then amalgamated: a child
-joins its parent, at the price of stored zeros, when the modelled time of the two falls. All children of a parent are
-candidates, not only the last one, so that a bunch of tiny leaves does not cost one front each; the columns are numbered
-again afterwards so that every supernode is contiguous.
+Fundamental supernodes come straight from the tree and the counts (Ng and Peyton 1993). They are then
+amalgamated: a child joins its parent, at the price of stored zeros, when the modelled time of the two falls.
+All children of a parent are candidates, not only the last one, so that a bunch of tiny leaves does not cost
+one front each; the columns are numbered again afterwards so that every supernode is contiguous.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Nanoseconds, factor and selected inverse together: a front, one entry of its panel, one entry of its update matrix, a flop.
+# Nanoseconds, factor and selected inverse together: a front, one entry of its panel, one entry of its update
+# matrix, a flop.
 COST_FRONT, COST_PANEL, COST_UPDATE, COST_FLOP = 400.0, 1.5, 1.0, 0.05
 # Leaves with at most this many columns send their update to the parent without an update matrix of their own.
 DIRECT_WIDTH = 2
@@ -50,8 +51,9 @@ def _front_cost(nc, m, leaf):
 def amalgamate(start, parent, counts):
     """Merge supernodes into their parents where it pays, and number all again.
 
-    Returns (order, width, below, up): `order` (n,) old column of each new one, and for each new supernode, in postorder with
-    the heaviest subtree first, its number of columns, of rows below them, and its parent supernode (-1 at a root).
+    Returns (order, width, below, up): `order` (n,) old column of each new one, and for each new supernode,
+    in postorder with the heaviest subtree first, its number of columns, of rows below them, and its parent
+    supernode (-1 at a root).
     """
     ns = start.size - 1
     n = parent.size
@@ -246,7 +248,7 @@ def _sort(a, begin, end):
 
 @njit(cache=True, nogil=True)
 def relative_rows(n, start, row_ptr, rows, up):
-    """For each row of each supernode, its place in the front of the parent (columns first, then rows below)."""
+    """(rel, first_child, next_child): place of each row in the parent's front (columns first); children."""
     ns = start.size - 1
     place = np.empty(n, np.int64)
     rel = np.empty(rows.size, np.int64)

@@ -27,8 +27,9 @@ class Symbolic:
     """The pattern of the Cholesky factor L of a permuted symmetric matrix, by supernodes.
 
     Supernode s has nc = start[s+1] - start[s] columns and m = row_ptr[s+1] - row_ptr[s] rows below them,
-    rows[row_ptr[s]:row_ptr[s+1]] (permuted numbering, sorted). Its columns are kept as a column-major panel with leading
-    dimension nc + m that begins at panels[panel_ptr[s]]; the part above the diagonal of its square is not used.
+    rows[row_ptr[s]:row_ptr[s+1]] (permuted numbering, sorted). Its columns are kept as a column-major panel
+    with leading dimension nc + m that begins at panels[panel_ptr[s]]; the part above the diagonal of its
+    square is not used.
 
     Attributes
     ----------
@@ -36,9 +37,11 @@ class Symbolic:
     perm, inv (n,) : perm[new] = old, inv[old] = new.
     start (ns+1,), row_ptr (ns+1,), rows, panel_ptr (ns+1,) : see above.
     sn_of (n,), sn_parent (ns,) : supernode of each column; parent of each supernode (-1 at a root).
-    rel : for each row of `rows`, its place in the front of the parent supernode (columns first, then rows below).
+    rel : for each row of `rows`, its place in the front of the parent supernode (columns first, then rows
+        below).
     first_child, next_child (ns,) : the children of each supernode, as linked lists (-1 ends them).
-    lnz, flops : entries of L (diagonal included) and floating-point operations of the factor, before amalgamation.
+    lnz, flops : entries of L (diagonal included) and floating-point operations of the factor, before
+        amalgamation.
     stored : length of a `panels` array.
     method : the ordering asked for.
     """
@@ -102,8 +105,10 @@ def analyze(n: int, rows: Array, cols: Array, *, tail: int = 0, method: str = "a
 
     Parameters
     ----------
-    rows, cols : places of the entries, lower, upper or both triangles; duplicates allowed, the diagonal need not be given.
-    tail : the last `tail` variables are dense (coupled to everything): they stay at the very end, in their order.
+    rows, cols : places of the entries, lower, upper or both triangles; duplicates allowed, the diagonal need
+        not be given.
+    tail : the last `tail` variables are dense (coupled to everything): they stay at the very end, in their
+        order.
     method : "amd" (approximate minimum degree), "metis" (needs pymetis), "natural" (the order given),
         "dense" (one supernode in the order given; pattern ignored; needs no compiled code).
 

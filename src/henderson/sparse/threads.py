@@ -1,8 +1,9 @@
 """How many threads SciPy's BLAS uses, found and set at run time.
 
-SciPy's wheels carry an OpenBLAS of their own. On small matrices its threads only spin, so the kernels of this room ask
-for one thread there and for more on large fronts. Where the library is another one (MKL, Accelerate, a distribution's
-BLAS), no symbol is found and setting the number does nothing: the kernels still run, with that library's own choice.
+SciPy's wheels carry an OpenBLAS of their own. On small matrices its threads only spin, so the kernels of
+this room ask for one thread there and for more on large fronts. Where the library is another one (MKL,
+Accelerate, a distribution's BLAS), no symbol is found and setting the number does nothing: the kernels still
+run, with that library's own choice.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _openblas() -> tuple[int, int]:
 
 
 def setter_address() -> int:
-    """Address of a C function `f(int)` that sets the number of threads, or of one that does nothing (`abs`)."""
+    """Address of a C function `f(int)` that sets the number of threads, or does nothing (`abs`)."""
     address, _ = _openblas()
     if address:
         return address

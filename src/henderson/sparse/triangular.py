@@ -1,7 +1,7 @@
 """Solves with the factor, any number of right-hand sides at once.
 
-Inside, right-hand sides are rows of a C-ordered (n, k) array in the permuted numbering: the k values of one variable are
-side by side, and BLAS sees the array as its k x n transpose.
+Inside, right-hand sides are rows of a C-ordered (n, k) array in the permuted numbering: the k values of one
+variable are side by side, and BLAS sees the array as its k x n transpose.
 """
 
 from __future__ import annotations
