@@ -5,6 +5,6 @@ types; `files` reads CSV and Parquet; `factorize` turns values into codes withou
 """
 
 from henderson.frame.column import Column, Frame, Label
-from henderson.frame.read import give_back, read
+from henderson.frame.read import give_back, read, read_for
 
-__all__ = ["Column", "Frame", "Label", "give_back", "read"]
+__all__ = ["Column", "Frame", "Label", "give_back", "read", "read_for"]

@@ -13,6 +13,9 @@ _TEXT = {".csv", ".tsv", ".txt"}
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zip", ".zst"}
 _PARQUET = {".parquet", ".pq"}
 
+MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null"]
+"""Fields of a CSV that are no value. "None" is not among them: it is a level of real factors."""
+
 
 def file_kind(path: Path) -> str:
     """ "csv" or "parquet", by the end of the name.
@@ -71,7 +74,14 @@ def read_columns(path: Path, kind: str, names: list[str]) -> Any:
             return _read_parquet(path, names)
         _, separator = _csv_header(path)
         return pd.read_csv(
-            path, usecols=names, sep=separator, low_memory=False, encoding="utf-8-sig", skipinitialspace=True
+            path,
+            usecols=names,
+            sep=separator,
+            low_memory=False,
+            encoding="utf-8-sig",
+            skipinitialspace=True,
+            keep_default_na=False,
+            na_values=MISSING,
         )
     except DataError:
         raise

@@ -54,6 +54,25 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
     return _typed(_columns_of(table, wanted), library)
 
 
+def read_for(formula: Any, data: Any, *, weights: Any = None, offset: Any = None) -> Frame:
+    """The columns a parsed formula names, and those that `weights=` and `offset=` name.
+
+    Parameters
+    ----------
+    formula : anything with `names` (column -> place) and `text`: a `formula.Formula`.
+    weights, offset : a column name is read too; anything else is left alone.
+
+    Raises
+    ------
+    FormulaError, DataError : see `read`.
+    """
+    names: dict[str, Span | None] = dict(formula.names)
+    for given in (weights, offset):
+        if isinstance(given, str):
+            names.setdefault(given, None)
+    return read(data, names, formula.text)
+
+
 def _open(data: Any) -> tuple[Any, str]:
     """A table whose columns can be taken one by one, and its library."""
     pandas = sys.modules.get("pandas")
