@@ -115,6 +115,8 @@ class BorderedSystem:
             r, c = self._scalars(k, rows, blocks.shape[1]), self._scalars(l, cols, blocks.shape[2])
             r, c = np.broadcast_arrays(r[:, :, None], c[:, None, :])
             found.append((r.ravel(), c.ravel()))
+        tail = np.arange(n, n + self._border)
+        found.append((np.tile(tail, n + self._border), np.repeat(np.arange(n + self._border), self._border)))
         rows = np.concatenate([r for r, _ in found])
         cols = np.concatenate([c for _, c in found])
         return rows, cols, "amd"
