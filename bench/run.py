@@ -6,10 +6,13 @@
     python bench/run.py --table         only prints the table of what was measured before
 
 Every program runs in a process of its own with a time limit; the data frame is in memory before its clock
-starts. "first" is the import plus the first fit of a new process, "warm" the median of repeated fits after
-that one, "peak" the process's maximum resident size. "above best" is the criterion (-2 restricted log-
-likelihood; ML for gpboost) minus the lowest any program reached on that set. Results gather in
-build/bench.json, so a part can be measured again. Peers are installed into build/bench-env (or
+starts.
+- warm: median of repeated fits after the first; "CPU" is the processor time of the same fits, which other
+  work on the machine changes less (with two threads it counts both)
+- first: import and first fit of a new process; "CPU of all" is the process from start to end, reading data included
+- peak: maximum resident size of the process
+- above best: criterion (-2 restricted log-likelihood; ML for gpboost) minus the lowest any program reached
+Results gather in build/bench.json, so a part can be measured again. Peers are installed into build/bench-env (or
 $HENDERSON_BENCH_ENV), data go to build/bench-data (or $HENDERSON_BENCH_DATA).
 """
 
@@ -112,7 +115,7 @@ def measure(program: str, name: str, job: dict[str, Any], threads: int, limit: f
         last = (DATA / f"err_{program}.txt").read_text(errors="replace").strip().splitlines()[-1:]
         return {"failed": (last[0] if last else f"exit {process.returncode}")[:160], "peak_mb": peak}
     result = json.loads(log.read_text().strip().splitlines()[-1])
-    return {**result, "peak_mb": peak}
+    return {**result, "peak_mb": peak, "cpu_s": usage.ru_utime + usage.ru_stime}
 
 
 def seconds(value: float | None) -> str:
@@ -126,8 +129,8 @@ def seconds(value: float | None) -> str:
 def table(results: dict[str, dict[str, Any]]) -> str:
     """One Markdown table of everything measured."""
     lines = [
-        "| data | program | threads | warm | first, new process | peak | criterion | above best |",
-        "|---|---|---|---|---|---|---|---|",
+        "| data | program | threads | warm | warm, CPU | first, new process | CPU of all | peak | criterion | above best |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     order = {p: k for k, p in enumerate(PROGRAMS)}
     keys = [k.split("|") for k in results]
@@ -136,25 +139,16 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         mine = {(p, int(t)): results[f"{name}|{p}|{t}"] for n, p, t in keys if n == name}
         for (program, threads), r in sorted(mine.items(), key=lambda i: (i[0][1], order[i[0][0]])):
             if "failed" in r:
-                lines.append(f"| {name} | {program} | {threads} | {r['failed']} | | | | |")
+                lines.append(f"| {name} | {program} | {threads} | {r['failed']} | | | | | | |")
                 continue
             ml = program == "gpboost"
             rivals = [
                 v["criterion"] for (p, _), v in mine.items() if "criterion" in v and (p == "gpboost") == ml
             ]
             above = r["criterion"] - min(rivals)
-            cells = [
-                *(
-                    name,
-                    program,
-                    str(threads),
-                    seconds(r["warm_s"]),
-                    seconds(r["first_s"]),
-                    f"{r['peak_mb']:.0f} MB",
-                ),
-                f"{r['criterion']:.6f}{' (ML)' if ml else ''}",
-                "-" if ml else f"{above:.1e}",
-            ]
+            times = (seconds(r.get(key)) for key in ("warm_s", "warm_cpu_s", "first_s", "cpu_s"))
+            cells = [name, program, str(threads), *times, f"{r['peak_mb']:.0f} MB"]
+            cells += [f"{r['criterion']:.6f}{' (ML)' if ml else ''}", "-" if ml else f"{above:.1e}"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
     python bench/stress.py              peers' results are kept in build/stress: the next run is quick
     python bench/stress.py --fresh      fits the peers again
 
-Each program runs with its defaults. A model that a program refuses or says did not converge counts as a failure.
+Each program runs with its defaults. A refusal, or a verdict of no convergence, is a failure.
 """
 
 from __future__ import annotations

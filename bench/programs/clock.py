@@ -42,18 +42,21 @@ def run(
     fitted = fit(program, frame, job)
     end = time.perf_counter()
     warm: list[float] = []
+    cpu: list[float] = []
     left = job["budget_s"]
     longest = end - imported
     while len(warm) < job["repeats"] and (left > longest or (not warm and longest < job["one_warm_below_s"])):
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         fitted = fit(program, frame, job)
         warm.append(time.perf_counter() - before)
+        cpu.append(time.process_time() - used)
         left -= warm[-1]
         longest = max(warm)
     result = {
         "import_s": imported - start,
         "first_s": end - start,
         "warm_s": statistics.median(warm) if warm else None,
+        "warm_cpu_s": statistics.median(cpu) if cpu else None,
         "warm_runs": len(warm),
         "criterion": float(criterion(fitted)),
         **extra(fitted),

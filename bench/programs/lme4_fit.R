@@ -8,11 +8,12 @@ suppressPackageStartupMessages(library(lme4))
 imported <- now()
 fit <- suppressWarnings(suppressMessages(lmer(as.formula(job$formula), data, REML = job$reml)))
 end <- now()
-warm <- c(); left <- job$budget_s; longest <- end - imported
+warm <- c(); cpu <- c(); left <- job$budget_s; longest <- end - imported
 while (length(warm) < job$repeats && (left > longest || (length(warm) == 0 && longest < job$one_warm_below_s))) {
-  before <- now()
+  before <- now(); used <- sum(proc.time()[1:2])
   fit <- suppressWarnings(suppressMessages(lmer(as.formula(job$formula), data, REML = job$reml)))
-  warm <- c(warm, now() - before); left <- left - warm[length(warm)]; longest <- max(warm)
+  cpu <- c(cpu, sum(proc.time()[1:2]) - used); warm <- c(warm, now() - before); left <- left - warm[length(warm)]; longest <- max(warm)
 }
 cat("\n", jsonlite::toJSON(list(import_s = imported - start, first_s = end - start, warm_s = if (length(warm)) median(warm) else NULL,
+  warm_cpu_s = if (length(cpu)) median(cpu) else NULL, blas = extSoftVersion()[["BLAS"]],
   warm_runs = length(warm), criterion = -2 * as.numeric(logLik(fit))), auto_unbox = TRUE, digits = NA, null = "null"), "\n", sep = "")
