@@ -45,13 +45,13 @@ def build(
 ) -> Design:
     """y, X and the random blocks.
 
-    Rows with a missing value in any column the model names are left out (and counted). A text or boolean column is a factor;
-    an ordered factor has polynomial contrasts, any other treatment contrasts, as in R.
+    Rows with a missing value in any column the model names are left out (and counted). A text or boolean
+    column is a factor; an ordered factor has polynomial contrasts, any other treatment contrasts, as in R.
 
     Parameters
     ----------
-    weights, offset : column name, or (n,) numbers for all rows of the table. Weights are precisions: the variance of a row
-        is sigma^2 / weight.
+    weights, offset : column name, or (n,) numbers for all rows of the table. Weights are precisions: the
+        variance of a row is sigma^2 / weight.
     contrasts : column -> "Treatment", "Sum", "Helmert", "Poly", "SAS" or "Diff".
 
     Raises
@@ -88,6 +88,7 @@ def build(
             "blocks": [_block_record(b, s) for b, s in zip(blocks, block_structures, strict=True)],
             "weights": weights if isinstance(weights, str) else None,
             "offset": offset if isinstance(offset, str) else None,
+            "offset_array": offset is not None and not isinstance(offset, str),
         }
 
     return Design(
@@ -132,21 +133,24 @@ def rebuild(
     random: bool = True,
     offset: Any = None,
 ) -> Design:
-    """The columns of a built design for new data: same contrasts, levels, and centres, scales and knots of transforms.
+    """The columns of a built design for new data: same contrasts, levels, and centres, scales and knots of
+    transforms.
 
-    Rows with a missing value in the fixed part or in an effect are left out (see `Design.rows`); a missing or unknown level of a
-    grouping column is code -1, listed in `RandomBlock.unknown`.
+    Rows with a missing value in the fixed part or in an effect are left out (see `Design.rows`); a missing
+    or unknown level of a grouping column is code -1, listed in `RandomBlock.unknown`.
 
     Parameters
     ----------
     spec : `Design.spec`, also after a round trip through JSON.
     response : whether y is wanted too.
     random : whether the random blocks are wanted.
-    offset : numbers for each row of the new table, where the model had offset= as an array; zero when not given.
+    offset : numbers for each row of the new table, where the model had offset= as an array; zero when not
+        given.
 
     Raises
     ------
-    DataError : a level of a fixed factor that the model never saw, or a column that has become text or numbers.
+    DataError : a level of a fixed factor that the model never saw, or a column that has become text or
+        numbers.
     """
     formula = parse(spec["formula"])
     wanted = {n.name for node in _nodes(formula, response, random) for n in arithmetic_names(node)}
