@@ -23,7 +23,8 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Title, source (paper), package (where the rows were taken from), rows, file, and columns with what each holds.
+    """Title, source (paper), package (where the rows were taken from), rows, file, and columns with what
+    each holds.
 
     Raises
     ------
@@ -62,7 +63,11 @@ def load(name: str, library: str | None = None) -> Any:
     if library == "polars":
         import polars as pl
 
-        enums = {c: pl.Enum(list(table[c].cat.categories)) for c in table if record["columns"][c]["kind"] == "factor"}
+        enums = {
+            c: pl.Enum(list(table[c].cat.categories))
+            for c in table
+            if record["columns"][c]["kind"] == "factor"
+        }
         plain = {c: table[c].astype(object).tolist() if c in enums else table[c].to_numpy() for c in table}
         return pl.DataFrame(plain, schema_overrides=enums)
     if library == "pyarrow":

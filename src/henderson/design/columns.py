@@ -80,7 +80,7 @@ def model_matrix(
             if len(names) + count > limit:
                 written = ":".join(name for name, _ in scoped)
                 raise ModelError(
-                    f"the term '{written}' has {count:,} columns on {nrow:,} rows, which do not fit in memory.\n"
+                    f"the term '{written}' has {count:,} columns on {nrow:,} rows: too many for memory.\n"
                     f"A factor with many levels is better a random term: (1 | {written})."
                 )
             for index in _products([len(part.names) for part in parts]):

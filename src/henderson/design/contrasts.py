@@ -18,8 +18,8 @@ def coding(
 
     Returns
     -------
-    matrix : (levels, columns); or, for indicators of all levels, None; or, for indicators of all levels but one, the
-        number of that one.
+    matrix : (levels, columns); or, for indicators of all levels, None; or, for indicators of all levels but
+        one, the number of that one.
     names : of the columns, as formulaic names them: "f[T.b]", "f[b]" for all levels, "f[S.a]" for sums ...
 
     Raises

@@ -1,4 +1,4 @@
-"""Names and calls of a formula -> numbers (n,), bases (n, k) or factors. A tree is walked; no text is ever run."""
+"""Names and calls of a formula -> numbers, bases or factors. A tree is walked; no text is ever run."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ class Evaluator:
             return np.array([float(v) for v in labels.levels])[labels.codes]
         shown = ", ".join(repr(str(v)) for v in labels.levels[:3])
         raise DataError(
-            f"column '{node.name}' holds text ({shown}{' ...' if len(labels.levels) > 3 else ''}) where a number is needed"
-            f" in '{self.text}'.{_culprit(labels, self.rows)}"
+            f"column '{node.name}' holds text ({shown}{' ...' if len(labels.levels) > 3 else ''})"
+            f" where a number is needed in '{self.text}'.{_culprit(labels, self.rows)}"
         )
 
     def _finite(self, node: Node, value: Numbers) -> Numbers:
@@ -193,7 +193,8 @@ def _culprit(labels: Labels, rows: NDArray[np.intp] | None) -> str:
         return ""
     at = int(np.flatnonzero(np.isin(labels.codes, odd))[0])
     row = at if rows is None else int(rows[at])
-    return f"\nThe first that is not a number is '{labels.levels[int(labels.codes[at])]}', in row {row} (the first row is 0)."
+    label = labels.levels[int(labels.codes[at])]
+    return f"\nThe first that is not a number is '{label}', in row {row} (the first row is 0)."
 
 
 def is_number(label: Label) -> bool:

@@ -53,7 +53,7 @@ def group(names: Sequence[str], labels: Sequence[Labels], text: str) -> Grouping
     """
     parts = tuple(each.levels for each in labels)
     if len(labels) == 1:
-        grouping = Grouping(labels[0].codes, parts[0], parts, None)
+        grouping = Grouping(labels[0].codes.astype(np.int32, copy=False), parts[0], parts, None)
     else:
         codes, keys = codes_and_values(_keys(labels))
         combinations = np.column_stack(np.unravel_index(keys, [len(p) for p in parts])).astype(np.int32)
@@ -79,7 +79,7 @@ def regroup(
     combinations: NDArray[np.int32] | None,
     rows: NDArray[np.intp] | None,
 ) -> tuple[NDArray[np.int32], tuple[Label | None, ...]]:
-    """Codes of new rows into the levels of a fitted term; -1 for a level it never saw, and the labels of those."""
+    """Codes of new rows into the levels of a fitted term, -1 for an unknown one; the labels of those."""
     coded = [match_levels(column, levels) for column, levels in zip(columns, parts, strict=True)]
     if rows is not None:
         coded = [codes[rows] for codes in coded]

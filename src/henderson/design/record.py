@@ -105,12 +105,14 @@ class Design:
     y : (n,) float64, or None for new data without a response.
     X : (n, p) float64 Fortran order, as written: not reduced to full rank.
     x_names : the p names.
-    terms : names of the fixed terms ("(Intercept)" the intercept); assign (p,): which of them each column belongs to.
+    terms : names of the fixed terms ("(Intercept)" the intercept); assign (p,): which of them each column
+        belongs to.
     blocks : the random terms.
     offset : (n,) or None: the sum of offset(...) terms and offset=.
     weights : (n,) precision weights, positive, or None.
     rows : row numbers used, in the caller's table, or None when all are.
-    n_read : rows of the table; n_dropped of them had missing values; `dropped` says in which columns ("" when none).
+    n_read : rows of the table; n_dropped of them had missing values; `dropped` says in which columns (""
+        when none).
     response : the left side as text.
     library : for `frame.give_back`.
     """
@@ -144,5 +146,5 @@ class Design:
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """What `rebuild` needs to make the same columns for new data: dict, list, str, numbers, so that JSON holds it."""
+        """What `rebuild` needs to make the same columns for new data (see `design.spec`); JSON holds it."""
         return self.make_spec()

@@ -1,4 +1,4 @@
-"""Which rows are used: those without a missing value; infinite values and bad weights are refused by name and row."""
+"""Which rows are used: those without a missing value. Infinite values and bad weights are refused by name."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def missing_in(column: Column) -> NDArray[np.bool_] | None:
 
 
 def complete_rows(frame: Frame, names: Sequence[str]) -> tuple[NDArray[np.intp] | None, str]:
-    """Rows without a missing value in the named columns (None when all), and a sentence about the others ("" when none).
+    """Rows without a missing value in the named columns (None when all), and a sentence about the others
+    ("" when none).
 
     Raises
     ------
@@ -96,7 +97,8 @@ def positive_weights(given: Any, frame: Frame, rows: NDArray[np.intp] | None) ->
 
     Raises
     ------
-    DataError : a weight that is missing, infinite, negative or zero (a row of weight 0 says nothing: leave it out).
+    DataError : a weight that is missing, infinite, negative or zero (a row of weight 0 says nothing: leave
+        it out).
     """
     values = given_numbers("weights", given, frame, rows)
     said = f"weights ('{given}')" if isinstance(given, str) else "weights"

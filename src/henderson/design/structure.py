@@ -1,7 +1,9 @@
-"""Which factors of a term are coded by contrasts and which by all their levels, so that X has no column too many by structure.
+"""Which factors of a term are coded by contrasts and which by all their levels, so that X has no column too
+many by structure.
 
-Most models are hierarchical (every margin of an interaction is in the model) and contrasts everywhere are right. For the others
-formulaic's algorithm decides, on a table of one row: the answer depends on the terms and on which factors are categorical alone.
+Most models are hierarchical (every margin of an interaction is in the model) and contrasts everywhere are
+right. For the others formulaic's algorithm decides, on a table of one row: the answer depends on the terms
+and on which factors are categorical alone.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ def _by_formulaic(terms: tuple[Term, ...], categorical: frozenset[str]) -> tuple
     from formulaic.parser.types import Factor
     from formulaic.parser.types import Term as FormulaicTerm
 
-    # Names go in by number: they are looked up, and nothing of the user's text reaches formulaic's own evaluation.
+    # Names go in by number: they are looked up, and nothing of the user's text reaches formulaic's own
+    # evaluation.
     names = sorted({factor for term in terms for factor in term})
     number = {name: f"v{i}" for i, name in enumerate(names)}
     values = {}

@@ -1,4 +1,4 @@
-"""A text column that is numbers but for a few entries: almost always a column that was not read as its owner meant it."""
+"""A text column that is numbers but for a few entries: mostly one that was not read as its owner meant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def refuse_numbers_as_text(column: Column) -> None:
     row = int(np.flatnonzero(np.isin(column.values, odd))[0])
     label = column.levels[int(column.values[row])]
     raise DataError(
-        f"column '{column.name}' is text, but {len(column.levels) - len(odd)} of its {len(column.levels)} different values are"
-        f" numbers; row {row} (the first row is 0) holds '{label}'.\n"
+        f"column '{column.name}' is text, but {len(column.levels) - len(odd)} of its {len(column.levels)}"
+        f" different values are numbers; row {row} (the first row is 0) holds '{label}'.\n"
         f"Correct it, or write C({column.name}) if each value is a level of a factor."
     )

@@ -1,8 +1,8 @@
 """The functions of `formula.functions`, and the state each keeps so that new data get the same columns.
 
-A transform takes (x, constants, state) and fills `state` with plain numbers the first time; given a filled state it uses that.
-Element by element ones keep none. `poly`, `bs`, `cr` and `cc` are formulaic's; `ns` is R's natural spline basis
-(Hastie in Chambers & Hastie 1992, chapter 7).
+A transform takes (x, constants, state) and fills `state` with plain numbers the first time; given a filled
+state it uses that. Element by element ones keep none. `poly`, `bs`, `cr` and `cc` are formulaic's; `ns` is
+R's natural spline basis (Hastie in Chambers & Hastie 1992, chapter 7).
 """
 
 from __future__ import annotations

@@ -273,7 +273,8 @@ class _Reader:
         return sorted(found, key=lambda name: name.span)
 
     def expansion_factors(self) -> list[Node]:
-        # Fixed terms are expanded here once so that their factors are known; the terms themselves are asked for later.
+        # Fixed terms are expanded here once so that their factors are known; the terms themselves are asked
+        # for later.
         self.expansion.additive(self.fixed)
         return list(self.expansion.factors.values())
 

@@ -51,5 +51,5 @@ def _not_yet(what: str, text: str, span: tuple[int, int]) -> NotAvailableError:
     pointed = "    " + " " * span[0] + "^" * max(1, span[1] - span[0])
     return NotAvailableError(
         f"{what} is part of the grammar but is not available yet.\n    {text}\n{pointed}\n"
-        "This version fits (x | g), (x || g), diag(x | g) and id(x | g) on grouping columns and their products."
+        "This version fits (x | g), (x || g), diag(x | g) and id(x | g) on columns and products of columns."
     )

@@ -1,7 +1,7 @@
 """The algebra of Wilkinson and Rogers: `a * b` -> a, b, a:b.
 
-A set of terms is an ordered dict: frozenset of factor names -> the factors in the order they were written. The empty term is the
-intercept. Rules as in R's `terms.formula` (Chambers & Hastie 1992, section 2.3.1).
+A set of terms is an ordered dict: frozenset of factor names -> the factors in the order they were written.
+The empty term is the intercept. Rules as in R's `terms.formula` (Chambers & Hastie 1992, section 2.3.1).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Expansion:
         self.factors: dict[str, Node] = {}
 
     def additive(self, items: list[tuple[str, Node]], intercept: bool = True) -> tuple[Term, ...]:
-        """Terms of `sign node sign node ...`, by order of interaction and then as written, the intercept () first.
+        """Terms of `sign node sign node ...`, by order of interaction and then as written, the intercept ()
+        first.
 
         Parameters
         ----------

@@ -1,6 +1,8 @@
-"""The tree of a formula. A tree is data: it is read, counted and rendered, and never handed to an interpreter.
+"""The tree of a formula. A tree is data: it is read, counted and rendered, and never handed to an
+interpreter.
 
-Runs of operators of one precedence are one flat `Chain`, so that a sum of 2,000 columns is as deep as a sum of two.
+Runs of operators of one precedence are one flat `Chain`, so that a sum of 2,000 columns is as deep as a sum
+of two.
 """
 
 from __future__ import annotations

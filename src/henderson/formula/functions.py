@@ -1,7 +1,8 @@
 """The functions a formula may call, and the check that a call is one of them, rightly made.
 
-A call `f(expression, constants...)` has one expression of columns and otherwise only constants. The functions themselves are in
-`design.transforms`; here are their names and signatures, so that a formula is judged before any data are seen.
+A call `f(expression, constants...)` has one expression of columns and otherwise only constants. The
+functions themselves are in `design.transforms`; here are their names and signatures, so that a formula is
+judged before any data are seen.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ MAX_CONSTANT = 1000
 class Signature:
     """Constants a function takes after its expression, by name and in order, and what kind each may be.
 
-    Kinds: "count" (a whole number), "number", "flag", "numbers" (a number or c(...)), "contrast", "level" (number or string).
+    Kinds: "count" (a whole number), "number", "flag", "numbers" (a number or c(...)), "contrast", "level"
+    (number or string).
     """
 
     constants: tuple[tuple[str, str], ...] = ()
@@ -108,7 +110,7 @@ def contrast_of(node: Node, text: str) -> tuple[str, str | float | None]:
         if kind is not None and given:
             if kind != "treatment" or len(given) > 1 or given[0][0] not in ("reference", "base"):
                 raise FormulaError(
-                    f"{name} takes {'one level, reference=,' if kind == 'treatment' else 'nothing'} between its parentheses.",
+                    f"{name} takes {'one level' if kind == 'treatment' else 'nothing'} in its parentheses.",
                     text,
                     node.span,
                 )
@@ -168,7 +170,7 @@ def constants_of(call: Call, text: str) -> dict[str, object]:
     given: list[tuple[str | None, Node]] = [*((None, a) for a in call.args[1:]), *call.keywords]
     if len(call.args) - 1 > len(signature.constants):
         raise FormulaError(
-            f"{call.name} takes {_counted(len(signature.constants))} after its first, not {len(call.args) - 1}.",
+            f"{call.name} takes {_counted(len(signature.constants))} after its first.",
             text,
             call.span,
         )
@@ -201,7 +203,8 @@ def check_call(call: Call, text: str) -> None:
 
     Raises
     ------
-    FormulaError : unknown function (the closest is named), wrong arguments, or anything in them that is not arithmetic.
+    FormulaError : unknown function (the closest is named), wrong arguments, or anything in them that is not
+        arithmetic.
     """
     if call.name not in FUNCTIONS:
         raise unknown_function(call, text, FUNCTIONS)

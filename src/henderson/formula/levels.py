@@ -13,7 +13,8 @@ Levels = tuple[tuple[Name | Call, ...], str]
 
 
 def expand_levels(node: Node, text: str) -> list[Levels]:
-    """Groupings of the right side, innermost first: `a/b` -> [(b, a) "b:a", (a) "a"]; `a/b/c` has "c:(b:a)" in front.
+    """Groupings of the right side, innermost first: `a/b` -> [(b, a) "b:a", (a) "a"]; `a/b/c` has "c:(b:a)"
+    in front.
 
     Raises
     ------

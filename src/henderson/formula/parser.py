@@ -1,8 +1,8 @@
 """Tokens -> tree, by recursive descent.
 
 Precedence, tightest first, as in R: `^` `**`, unary minus, `:` and `%in%`, `*` `/`, `+` `-`, then `|` `||`.
-A bar is read only between parentheses or as the first argument of a call; what may stand where is checked afterwards,
-by the files that give a meaning to the tree (`assemble`, `functions`, `expand`).
+A bar is read only between parentheses or as the first argument of a call; what may stand where is checked
+afterwards, by the files that give a meaning to the tree (`assemble`, `functions`, `expand`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,39 @@ MAX_DEPTH = 40
 
 _FLAGS = {"TRUE": True, "True": True, "FALSE": False, "False": False}
 _PYTHON_WORDS = frozenset(
-    ["lambda", "for", "in", "if", "else", "import", "from", "as", "class", "def", "return", "yield", "await", "async", "not", "and", "or", "is", "with", "while", "try", "except", "raise", "assert", "del", "global", "nonlocal", "pass", "break", "continue", "None"]
+    [
+        "lambda",
+        "for",
+        "in",
+        "if",
+        "else",
+        "import",
+        "from",
+        "as",
+        "class",
+        "def",
+        "return",
+        "yield",
+        "await",
+        "async",
+        "not",
+        "and",
+        "or",
+        "is",
+        "with",
+        "while",
+        "try",
+        "except",
+        "raise",
+        "assert",
+        "del",
+        "global",
+        "nonlocal",
+        "pass",
+        "break",
+        "continue",
+        "None",
+    ]
 )
 
 

@@ -1,4 +1,4 @@
-"""Names that may stand left and right of a bar, and what each takes. What they mean is in `henderson.structures`."""
+"""Names that may stand left and right of a bar, and what each takes. The meaning is in `structures/`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RIGHT: dict[str, tuple[int, int, dict[str, str]]] = {
     "mat": (1, 3, {"nu": "number"}),
     "vm": (2, 2, {}),
 }
-"""Correlation among levels -> least and most columns, options. The second argument of vm names a relationship, not a column."""
+"""Correlation among levels -> least and most columns, options. The second name in vm is a relationship."""
 
 SMOOTHS: dict[str, int] = {"spl": 1, "spl2d": 2}
 VARIANCES: dict[str, int] = {"ident": 1, "power": 1, "exp": 1, "const_power": 1}

@@ -1,4 +1,4 @@
-"""What a formula says, as records: the response, the fixed terms, and the random terms, each with its place in the text."""
+"""What a formula says: response, fixed terms and random terms, each with its place in the text."""
 
 from __future__ import annotations
 

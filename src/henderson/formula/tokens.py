@@ -1,4 +1,4 @@
-"""Formula text -> tokens. Nothing here evaluates anything: a token is a kind, the user's characters and their place."""
+"""Formula text -> tokens: a kind, the user's characters, and their place. Nothing is evaluated."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Any table -> typed columns, and tables back in the caller's own library.
 
-`read` looks at the columns a model names and nothing else; `column` has the two kinds there are; `convert` knows each library's
-types; `files` reads CSV and Parquet; `factorize` turns values into codes without sorting the rows.
+`read` looks at the columns a model names and nothing else; `column` has the two kinds there are; `convert`
+knows each library's types; `files` reads CSV and Parquet; `factorize` turns values into codes without
+sorting the rows.
 """
 
 from henderson.frame.column import Column, Frame, Label

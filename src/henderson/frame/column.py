@@ -20,7 +20,8 @@ class Column:
     ----------
     name : as in the table.
     kind : "numeric" or "factor".
-    values : numeric: (n,) float64, NaN where missing. Factor: (n,) integer codes into `levels`, -1 where missing.
+    values : numeric: (n,) float64, NaN where missing. Factor: (n,) integer codes into `levels`, -1 where
+        missing.
     levels : labels in order (factor), () otherwise.
     ordered : whether the caller's factor is ordered.
     raw : numeric only: the caller's own numbers, of any numeric type, not copied. Do not write into it.

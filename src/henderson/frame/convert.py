@@ -54,8 +54,12 @@ def _from_array(name: str, values: Any) -> Column:
         if values.dtype.kind == "b":
             return _booleans(name, np.asarray(values.data), masked)
         if values.dtype.kind in "iuf":
-            return Column(name, "numeric", values.astype(np.float64).filled(np.nan))
-        values = np.where(masked, None, values.data.astype(object))
+            return Column(
+                name, "numeric", np.where(masked, np.nan, np.asarray(values.data, dtype=np.float64))
+            )
+        objects = np.asarray(values.data).astype(object)
+        objects[masked] = None
+        values = objects
     if not isinstance(values, np.ndarray):
         if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
             raise _refuse(name, f"is one value ({type(values).__name__}), not a value for each row")
@@ -194,7 +198,8 @@ def _from_polars(name: str, series: Any) -> Column:
         categories = dtype.categories.to_list()
         return _categories(name, _physical(series), categories, False)
     if dtype in (pl.String, pl.Categorical):
-        # A Categorical of polars has no order of its own (its categories are shared by the whole process): levels are sorted.
+        # A Categorical of polars has no order of its own (its categories are shared by the whole process):
+        # levels are sorted.
         levels = sorted(series.unique().drop_nulls().cast(pl.String).to_list())
         codes = _physical(series.cast(pl.String).cast(pl.Enum(levels)))
         return Column(name, "factor", codes, tuple(levels), text=dtype == pl.String)

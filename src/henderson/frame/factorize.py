@@ -22,7 +22,8 @@ def factorize_numbers(raw: NDArray) -> tuple[NDArray[np.int32], tuple[Label, ...
 def codes_and_values(raw: NDArray) -> tuple[NDArray[np.int32], NDArray]:
     """Codes (n,) int32 and the different numbers, increasing; NaN is missing (-1).
 
-    Whole numbers within a narrow range go through a table, a few numbers through a sort, the rest through a hash.
+    Whole numbers within a narrow range go through a table, a few numbers through a sort, the rest through a
+    hash.
     """
     if raw.size == 0:
         return np.zeros(0, np.int32), raw
@@ -51,8 +52,8 @@ def _by_table(raw: NDArray, low: int, high: int) -> tuple[NDArray[np.int32], NDA
 
 
 def _by_sort(raw: NDArray) -> tuple[NDArray[np.int32], NDArray]:
-    values, codes = np.unique(raw, return_inverse=True)
-    codes = codes.astype(np.int32)
+    values, inverse = np.unique(raw, return_inverse=True)
+    codes = inverse.astype(np.int32)
     present = int(np.count_nonzero(~np.isnan(values)))
     codes[codes >= present] = -1
     return codes, values[:present]
@@ -82,7 +83,7 @@ def reorder(codes: NDArray, order: NDArray) -> NDArray[np.int32]:
 
 
 def factorize_labels(values: Any) -> tuple[NDArray[np.int32], tuple[Label, ...]]:
-    """Codes and sorted levels of text or mixed labels (anything pandas.factorize takes); None and NaN are missing."""
+    """Codes and sorted levels of text (anything pandas.factorize takes); None and NaN are missing."""
     import pandas as pd
 
     codes, levels = pd.factorize(values)

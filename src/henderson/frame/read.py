@@ -22,16 +22,16 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
 
     Parameters
     ----------
-    data : pandas, polars (also lazy) or pyarrow table, anything else narwhals knows (DuckDB ...), dict of arrays or
-        lists, numpy structured array, or path to a CSV or Parquet file.
+    data : pandas, polars (also lazy) or pyarrow table, anything else narwhals knows (DuckDB ...), dict of
+        arrays or lists, numpy structured array, or path to a CSV or Parquet file.
     names : columns wanted; a mapping may give the place of each in `text`, so that an error can point at it.
     text : the formula the names come from.
 
     Raises
     ------
     FormulaError : a column that is not there (the closest is named).
-    DataError : no rows, a name that occurs twice, a file that is not there or cannot be read, columns of unequal length,
-        or a column that is neither numbers nor labels.
+    DataError : no rows, a name that occurs twice, a file that is not there or cannot be read, columns of
+        unequal length, or a column that is neither numbers nor labels.
     """
     wanted = list(names)
     places: Mapping[str, Span | None] = names if isinstance(names, Mapping) else {}
@@ -84,7 +84,8 @@ def _open(data: Any) -> tuple[Any, str]:
         frame = nw.from_native(data)
     except TypeError:
         raise DataError(
-            f"a table is wanted (pandas, polars, pyarrow, DuckDB ..., a dict of arrays, or a path), not {type(data).__name__}."
+            "a table is wanted (pandas, polars, pyarrow, DuckDB ..., a dict of arrays, or a path to a file),"
+            f" not {type(data).__name__}."
         ) from None
     except ValueError as error:
         raise DataError(f"the table cannot be read: {error}") from None
@@ -151,17 +152,18 @@ def _typed(columns: dict[str, Any], library: str) -> Frame:
 
 def give_back(columns: Mapping[str, Any], library: str = "pandas") -> Any:
     """A table of the given columns (name -> sequence) in the caller's library (`Frame.library`)."""
+    backend: Any = library
     if library in ("polars", "pyarrow"):
         import narwhals as nw
 
-        return nw.from_dict(dict(columns), backend=library).to_native()
+        return nw.from_dict(dict(columns), backend=backend).to_native()
     if library == "duckdb":
         return give_back(columns, "pyarrow")
     if library not in ("pandas", "unknown"):
         try:
             import narwhals as nw
 
-            return nw.from_dict(dict(columns), backend=library).to_native()
+            return nw.from_dict(dict(columns), backend=backend).to_native()
         except Exception:  # a library that only reads: its user gets pandas
             pass
     import pandas as pd

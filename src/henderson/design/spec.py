@@ -1,0 +1,80 @@
+"""What is kept of a design so that new data get the same columns: dict, list, text and numbers, nothing else.
+
+version, formula
+columns     column -> kind, and for factors levels and contrast
+state       call -> what its transform remembers (means, knots, recurrence coefficients)
+structure   how the factors of each fixed term are coded
+x_names
+blocks      group, effects, factors, levels of each factor, combinations, structure of the effects
+weights, offset   names of columns, or null
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from henderson.design.evaluate import Evaluator
+from henderson.design.factors import names_of, nodes_of
+from henderson.design.matrices import Structure
+from henderson.design.record import RandomBlock
+from henderson.formula import Formula
+
+VERSION = 1
+
+
+def make_spec(
+    formula: Formula,
+    evaluator: Evaluator,
+    structure: Structure,
+    x_names: tuple[str, ...],
+    blocks: Sequence[RandomBlock],
+    structures: Sequence[Structure],
+    weights: Any,
+    offset: Any,
+) -> dict[str, Any]:
+    """The record of a built design; equal to itself after a round trip through JSON."""
+    names = names_of(nodes_of(formula, True, True))
+    return {
+        "version": VERSION,
+        "formula": formula.text,
+        "columns": {name: _column(evaluator, name) for name in names},
+        "state": evaluator.state,
+        "structure": plain_structure(structure),
+        "x_names": list(x_names),
+        "blocks": [_block(block, each) for block, each in zip(blocks, structures, strict=True)],
+        "weights": weights if isinstance(weights, str) else None,
+        "offset": offset if isinstance(offset, str) else None,
+    }
+
+
+def _column(evaluator: Evaluator, name: str) -> dict[str, Any]:
+    """A numeric column inside C(...) has levels besides."""
+    record: dict[str, Any] = {"kind": "factor" if name in evaluator.labels else "numeric"}
+    labels = evaluator.labels.get(name) or evaluator.as_levels.get(name)
+    if labels is not None:
+        record |= {"levels": list(labels.levels), "contrast": list(labels.contrast)}
+    return record
+
+
+def _block(block: RandomBlock, structure: Structure) -> dict[str, Any]:
+    return {
+        "group": block.group,
+        "effects": list(block.effects),
+        "factors": list(block.factors),
+        "parts": [list(levels) for levels in block.parts],
+        "combinations": None if block.combinations is None else block.combinations.tolist(),
+        "structure": plain_structure(structure),
+    }
+
+
+def plain_structure(structure: Structure) -> list[Any]:
+    """A structure as nested lists."""
+    return [[[[name, reduced] for name, reduced in scoped] for scoped in term] for term in structure]
+
+
+def read_structure(plain: Sequence[Any]) -> Structure:
+    """A structure out of nested lists."""
+    return tuple(
+        tuple(tuple((name, bool(reduced)) for name, reduced in scoped) for scoped in term) for term in plain
+    )
