@@ -24,7 +24,9 @@ from henderson import sparse
 def ar1(n: int, rho: float) -> sp.csc_matrix:
     d = np.full(n, 1 + rho * rho)
     d[[0, -1]] = 1.0
-    return sp.diags([np.full(n - 1, -rho), d, np.full(n - 1, -rho)], [-1, 0, 1], format="csc") / (1 - rho * rho)
+    return sp.diags([np.full(n - 1, -rho), d, np.full(n - 1, -rho)], [-1, 0, 1], format="csc") / (
+        1 - rho * rho
+    )
 
 
 def field(rows: int, cols: int) -> sp.csc_matrix:
@@ -86,7 +88,9 @@ def cholmod(a: sp.coo_matrix, repeat: int) -> tuple[float, int]:
     from cvxopt import amd, cholmod, matrix, spmatrix
 
     low = sp.coo_matrix(sp.tril(a))
-    m = spmatrix(matrix(low.data), matrix(low.row.astype(np.int64)), matrix(low.col.astype(np.int64)), a.shape)
+    m = spmatrix(
+        matrix(low.data), matrix(low.row.astype(np.int64)), matrix(low.col.astype(np.int64)), a.shape
+    )
     f = cholmod.symbolic(m)
     taken = best(repeat, lambda: cholmod.numeric(m, f))
     order = np.array(amd.order(m)).ravel()
@@ -129,7 +133,9 @@ def measure(name: str, a: sp.csc_matrix, threads: int, repeat: int, method: str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pedigrees", action="store_true", help="the pedigrees of overlapping generations too")
+    parser.add_argument(
+        "--pedigrees", action="store_true", help="the pedigrees of overlapping generations too"
+    )
     parser.add_argument("--only", nargs="*", default=None, help="matrices whose name contains one of these")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])

@@ -94,8 +94,9 @@ run <- function(case) {
   if (!is.null(case$offset)) call$offset <- as.name(case$offset)
   parsing <- call; parsing[[1]] <- quote(lFormula); parsing$control <- control
   lf <- eval(parsing)
-  make_devfun <- function() do.call(mkLmerDevfun, c(lf, list(control = control)))
-  devfun <- make_devfun()
+  devfun <- do.call(mkLmerDevfun, c(lf, list(control = control)))
+  # lmerTest moves theta in place, and devfuns made from one lFormula() share their memory: it gets one of its own
+  separate_devfun <- function() do.call(mkLmerDevfun, c(eval(parsing), list(control = control)))
   default <- suppressWarnings(suppressMessages(eval({ cl <- call; cl[[1]] <- quote(lmerTest::lmer); cl$control <- control; cl })))
   start <- environment(devfun)$theta %||% lf$reTrms$theta
   starts <- list(getME(default, "theta"), lf$reTrms$theta, 0.5 * lf$reTrms$theta + 0.05 * is.infinite(lf$reTrms$lower))
@@ -106,7 +107,7 @@ run <- function(case) {
   used <- intersect(all.vars(f), names(DATA)); facs <- Filter(function(v) is.factor(DATA[[v]]), used)
   levels_of <- setNames(lapply(facs, function(v) levels(DATA[[v]])), facs)
   small_levels <- Filter(function(l) length(l) <= 30, levels_of)
-  out <- record(fit, if (case$satterthwaite) make_devfun() else NULL, case, levels_of)
+  out <- record(fit, if (case$satterthwaite) separate_devfun() else NULL, case, levels_of)
   if (case$satterthwaite) out$satterthwaite$df_lmerTest_default <- I(unname(coef(summary(default))[, "df"]))
   joint <- if (length(getME(fit, "b")) <= 400) joint_variance(fit) else NULL
   kept <- as.integer(rownames(lf$fr) |> match(rownames(DATA)))

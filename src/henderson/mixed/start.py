@@ -6,15 +6,35 @@ import numpy as np
 
 from ..structures import psd_cholesky
 from .criterion import Problem
+from .crossproducts import CrossProducts
 from .standardise import Coordinates
 
 
-def default_start(problem: Problem) -> np.ndarray:
-    """Every free Sigma_k = I: in standard coordinates the variance each effect adds to y equals the residual variance."""
+_LEAST_RESIDUAL = 0.1
+
+
+def default_start(problem: Problem, products: CrossProducts) -> np.ndarray:
+    """Moment estimates, each effect by itself: in standard coordinates y has variance 1 and is orthogonal to X, so
+
+        E sum_i (z_i'y)^2 / z_i'z_i  is about  q s2 + n sigma^2,     z_i an effect's column for level i.
+
+    Terms that overlap are each given the variance they share; the steps that follow sort that out. With few levels the
+    estimates are rough, and a start that is too large costs fewer steps than one too small: they are inflated.
+    """
+    shares = []
+    for (q, _), own, border in zip(products.sizes, products.own, products.border, strict=True):
+        size = np.diagonal(own, axis1=1, axis2=2)
+        found = size > 1e-12 * size.max()
+        between = np.where(found, border[:, :, -1] ** 2 / np.where(found, size, 1.0), 0.0).sum(axis=0)
+        total = products.corner[-1, -1] / products.n
+        shares.append(np.maximum((between / total - found.sum(axis=0)) / products.n, 0.04 / np.sqrt(q)))
+    residual = max(1.0 - sum(float(s.sum()) for s in shares), _LEAST_RESIDUAL)
     parts = [
-        s.parameters(np.eye(s.m)) for s, at in zip(problem.structures, problem.slices(), strict=True) if at is not None
+        s.parameters(np.diag((1.0 + 4.0 / np.sqrt(q)) * share / residual))
+        for s, at, share, (q, _) in zip(problem.structures, problem.slices(), shares, products.sizes, strict=True)
+        if at is not None
     ]
-    tail = [np.zeros(1)] if problem.estimates_scale else []
+    tail = [np.full(1, np.log(residual))] if problem.estimates_scale else []
     return np.concatenate([*parts, *tail, np.zeros(0)])
 
 
@@ -31,12 +51,13 @@ def held_factor(sigma: np.ndarray, back: np.ndarray, y_scale: float) -> np.ndarr
 
 def user_start(
     problem: Problem,
+    products: CrossProducts,
     coordinates: Coordinates,
     covariances: list[np.ndarray | None],
     residual_variance: float | None,
 ) -> np.ndarray:
     """Parameters at the user's covariances (None: the default for that term), relative to the residual variance given."""
-    theta = default_start(problem)
+    theta = default_start(problem, products)
     s2 = None if residual_variance is None else residual_variance / coordinates.y_scale**2
     if problem.log_s2 is not None:
         s2 = float(np.exp(problem.log_s2))

@@ -71,7 +71,7 @@ def lmm(
             raise NotAvailableError(f"{name}= is part of the grammar but is not available yet in this version.")
     parsed = formulas.parse(formula)
     formulas.require_available(parsed)
-    frame = frames.read_for(parsed, data, weights=weights, offset=offset)
+    frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
     if not design.blocks:
         raise ModelError(
@@ -87,7 +87,7 @@ def lmm(
 
     with watch(verbose, products.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
         optimum = optimise(problem, theta, on_step=on_step)
-    return _fit(labels, problem, products, model.coordinates, optimum, design, model, frame)
+    return _fit(labels, problem, products, model.coordinates, optimum, design, model, design.library)
 
 
 def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
@@ -132,8 +132,8 @@ def _problem(
         None if held_residual is None else float(np.log(held_residual / y_scale**2)),
     )
     if start is None:
-        return problem, default_start(problem)
-    return problem, user_start(problem, coordinates, begin, begin_residual)
+        return problem, default_start(problem, products)
+    return problem, user_start(problem, products, coordinates, begin, begin_residual)
 
 
 def _labels(formula: str, design: Any, coordinates: Coordinates) -> Labels:
@@ -159,7 +159,7 @@ def _require_separable(design: Any) -> None:
 
 def _fit(labels, problem, products, coordinates, optimum, design, model, library) -> MixedFit:
     solution = Solution(problem, products, coordinates, optimum.point.theta)
-    return MixedFit(labels, solution, _status(labels, solution, optimum), design.spec, library, design, model)
+    return MixedFit(labels, solution, _status(labels, solution, optimum), library, design, model)
 
 
 def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:

@@ -1,8 +1,11 @@
-"""What `hd.lmm` returns: estimates under the user's names. Numbers come from `mixed.solution`, names from `labels`."""
+"""What `hd.lmm` returns: estimates under the user's names. Numbers come from `mixed.solution`, names from
+`labels`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..frame import give_back
+from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.satterthwaite import degrees_of_freedom
 from ..inference.student import quantile, two_sided_p
 from ..mixed.solution import Solution
@@ -19,13 +23,28 @@ from .labels import Labels
 if TYPE_CHECKING:
     from ..design import Design
     from ..mixed.standardise import Standardised
+    from ..report.figures import Plots
+
+RESIDUALS = ("response", "pearson", "standardized", "marginal")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a fit that was loaded knows of the rows it was fitted to."""
+
+    spec: Mapping[str, Any]
+    n_dropped: int
+    rows_note: str
+    notes: tuple[str, ...]
+    residual_quantiles: np.ndarray
+    aliases: np.ndarray
 
 
 class MixedFit:
     """A fitted linear mixed model.
 
-    Tables are data frames in the caller's own library. Properties are facts, computed when first asked for; methods are
-    work. `fit.status` says in one verdict whether the estimates can be used.
+    Tables are data frames in the caller's own library. Properties are facts, computed when first asked
+    for; methods are work. `fit.status` says in one verdict whether the estimates can be used.
     """
 
     def __init__(
@@ -33,20 +52,25 @@ class MixedFit:
         labels: Labels,
         solution: Solution,
         status: Status,
-        spec: Mapping[str, Any],
-        library: Any,
+        library: str,
         design: Design | None = None,
         model: Standardised | None = None,
+        saved: Saved | None = None,
     ):
         self.labels = labels
         self.solution = solution
         self.status = status
-        self.spec = spec
         self.library = library
-        self._design = design
         self.model = model
+        self._design = design
+        self._saved = saved
 
-    # -- facts -------------------------------------------------------------------------------------------------------
+    # -- facts -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def spec(self) -> Mapping[str, Any]:
+        """What makes the columns of the model again from a new table; JSON holds it."""
+        return self.design.spec if self._saved is None else self._saved.spec
 
     @property
     def formula(self) -> str:
@@ -65,7 +89,9 @@ class MixedFit:
 
     @property
     def npar(self) -> int:
-        """Estimated parameters: fixed coefficients, variances and covariances, the residual variance (as R's logLik counts)."""
+        """Estimated parameters: fixed coefficients, variances and covariances, the residual variance (as
+        R's logLik counts).
+        """
         problem = self.solution.problem
         variances = problem.n_parameters - problem.estimates_scale
         return self.solution.coordinates.rank + variances + (problem.log_s2 is None)
@@ -102,8 +128,8 @@ class MixedFit:
 
     @property
     def theta(self) -> np.ndarray:
-        """Relative covariance parameters as lme4 defines them: for each term the lower Cholesky factor of Sigma / sigma^2,
-        by columns (for `diag` and `||` its diagonal alone)."""
+        """Relative covariance parameters as lme4 defines them: for each term the lower Cholesky factor of
+        Sigma / sigma^2, by columns (for `diag` and `||` its diagonal alone)."""
         from ..structures import psd_cholesky
 
         parts = []
@@ -129,14 +155,50 @@ class MixedFit:
     @property
     def n_dropped(self) -> int:
         """Rows left out because a column the model uses was missing there."""
-        return 0 if self._design is None else self._design.n_dropped
+        return self.design.n_dropped if self._saved is None else self._saved.n_dropped
+
+    @property
+    def rows_note(self) -> str:
+        """How many rows were left out and which columns were missing there; "" when none."""
+        return self.design.dropped if self._saved is None else self._saved.rows_note
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Fixed columns left out because they are linear combinations of those before them."""
+        return self.labels.dropped
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Number of levels of each grouping."""
+        return {term.group: len(term.levels) for term in self.labels.terms}
+
+    @property
+    def model_notes(self) -> tuple[str, ...]:
+        """What the formula does not say: weights, an offset given apart, covariances held by the user."""
+        if self._saved is not None:
+            return self._saved.notes
+        notes = []
+        for name, given in (("weights", self.design.weights), ("offset", self.design.offset)):
+            column = self.spec[name]
+            if column or (given is not None and (name == "weights" or self.spec["offset_array"])):
+                notes.append(f"{name}: {column or 'given as an array'}")
+        held = [
+            term.text
+            for term, t in zip(self.labels.terms, self.solution.problem.held, strict=True)
+            if t is not None
+        ]
+        if self.solution.problem.log_s2 is not None:
+            held.append("Residual")
+        if held:
+            notes.append(f"held by the user: {', '.join(held)}")
+        return tuple(notes)
 
     @property
     def iterations(self) -> int:
         """Newton steps taken."""
         return self.status.iterations
 
-    # -- tables ------------------------------------------------------------------------------------------------------
+    # -- tables ------------------------------------------------------------------------------------------
 
     @cached_property
     def fixed_effects(self):
@@ -172,8 +234,8 @@ class MixedFit:
     def variance_components(self):
         """group, term, estimate, std_error, bound: variances and covariances, Residual last.
 
-        `bound` is "P" (inside its range), "B" (on the boundary; no standard error) or "F" (held by the user), as ASReml
-        marks them.
+        `bound` is "P" (inside its range), "B" (on the boundary; no standard error) or "F" (held by the
+        user), as ASReml marks them.
         """
         return give_back(self.variance_components_columns(), self.library)
 
@@ -202,18 +264,30 @@ class MixedFit:
                 add(term.group, name, sigma[i, j], slopes[:, i, j], bound)
         slope = np.zeros(len(covariance))
         slope[-1] = self.solution.scale2
-        add("Residual", "Residual", self.solution.scale2, slope, "P" if self.solution.problem.log_s2 is None else "F")
+        add(
+            "Residual",
+            "Residual",
+            self.solution.scale2,
+            slope,
+            "P" if self.solution.problem.log_s2 is None else "F",
+        )
         return out
 
     @cached_property
     def random_effects(self):
-        """group, level, term, estimate (BLUP), std_error (square root of PEV), reliability (1 - PEV / variance)."""
+        """group, level, term, estimate (BLUP), std_error (square root of PEV), reliability (1 - PEV /
+        variance).
+        """
         return give_back(self.random_effects_columns(), self.library)
 
     def random_effects_columns(self, conditional: bool = False) -> dict[str, Any]:
-        """`random_effects` as plain columns; `conditional=True` takes beta as known, as lme4's condVar does."""
+        """`random_effects` as plain columns; `conditional=True` takes beta as known, as lme4's condVar
+        does.
+        """
         variances = self.solution.conditional_variance if conditional else self.solution.prediction_error
-        out: dict[str, list] = {k: [] for k in ("group", "level", "term", "estimate", "std_error", "reliability")}
+        out: dict[str, list] = {
+            k: [] for k in ("group", "level", "term", "estimate", "std_error", "reliability")
+        }
         for term, u, pev, sigma in zip(
             self.labels.terms, self.solution.u, variances, self.solution.covariances, strict=True
         ):
@@ -230,14 +304,224 @@ class MixedFit:
             out["reliability"].append(reliability.ravel())
         return {k: np.concatenate(v) if v else np.zeros(0) for k, v in out.items()}
 
-    # -- rows --------------------------------------------------------------------------------------------------------
+    # -- rows --------------------------------------------------------------------------------------------
 
     @property
     def design(self) -> Design:
         """The rows of the fit; a loaded fit has none."""
         if self._design is None:
             raise ModelError(
-                "This fit was loaded from a file, which holds no rows: fitted values, residuals and refits need the data. "
-                "Use fit.predict(data), or fit the model again."
+                "This fit was loaded from a file, which holds no rows: fitted values, residuals, "
+                "simulation and refits need the data. Use fit.predict(data), or fit the model again."
             )
         return self._design
+
+    @cached_property
+    def _fitted(self) -> np.ndarray:
+        return linear_predictor(self.solution, fitted_rows(self), random_effects=True)
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """X beta^ + Z u^ (+ offset) for each row of the data, in its order; NaN where a row was left out."""
+        design = self.design
+        return spread(self._fitted, design.rows, design.n_read)
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """Response minus fitted, for each row of the data, in its order; NaN where a row was left out."""
+        return self.residuals_as("response")
+
+    def residuals_as(self, kind: str = "response") -> np.ndarray:
+        """Residuals of each row of the data, in its order; NaN where a row was left out.
+
+        kind : "response", y - fitted; "pearson", the same over its standard deviation sigma / sqrt(weight);
+            "standardized", over the standard deviation that it has itself, sigma sqrt((1 - leverage) /
+            weight); "marginal", y - X beta^ (- offset), without the random effects.
+        """
+        design = self.design
+        if kind not in RESIDUALS:
+            raise ModelError(f"residuals_as: kind is one of {', '.join(map(repr, RESIDUALS))}, not {kind!r}.")
+        if kind == "marginal":
+            values = design.y - linear_predictor(self.solution, fitted_rows(self), random_effects=False)
+        else:
+            values = design.y - self._fitted
+        if kind in ("pearson", "standardized"):
+            values = values / self.sigma
+            if design.weights is not None:
+                values = values * np.sqrt(design.weights)
+        if kind == "standardized":
+            values = values / np.sqrt(np.maximum(1.0 - self._leverage, 0.0))
+        return spread(values, design.rows, design.n_read)
+
+    @cached_property
+    def _leverage(self) -> np.ndarray:
+        """d fitted_i / d y_i: the precision of a row times the variance of its prediction, (n,)."""
+        rows = fitted_rows(self)
+        return (
+            rows.weights
+            * self.solution.prediction_variance(rows.x, rows.z, rows.levels)
+            / self.solution.scale2
+        )
+
+    @cached_property
+    def residual_quantiles(self) -> np.ndarray:
+        """Least, first quartile, median, third quartile and greatest of the Pearson residuals."""
+        if self._saved is not None:
+            return self._saved.residual_quantiles
+        values = self.residuals_as("pearson")
+        rows = self.design.rows
+        return np.quantile(values if rows is None else values[rows], [0.0, 0.25, 0.5, 0.75, 1.0])
+
+    @cached_property
+    def aliases(self) -> np.ndarray:
+        """(rank, dropped): each dropped column of X as a combination of the kept ones."""
+        if self._saved is not None:
+            return self._saved.aliases
+        coordinates, design, model = self.solution.coordinates, self.design, self.model
+        x = design.X[:, coordinates.dropped]
+        if model is None or not x.shape[1]:
+            return np.zeros((coordinates.rank, x.shape[1]))
+        if model.root_weights is not None:
+            x = x * model.root_weights[:, None]
+        return coordinates.coefficient_rows(model.q.T @ x)
+
+    # -- work --------------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        data: Any = None,
+        random_effects: bool = True,
+        se: bool = False,
+        interval: str | None = None,
+        level: float = 0.95,
+        new_levels: str = "error",
+        offset: Any = None,
+        weights: Any = None,
+    ) -> Any:
+        """Predicted means: X beta^ + Z u^ + offset.
+
+        Parameters
+        ----------
+        data : a table with the columns of the model (the response need not be there); None for the rows of
+            the fit.
+        random_effects : False predicts by the fixed effects alone (the population), and needs no grouping
+            columns.
+        se : give standard errors too: those of the joint variance of beta^ and u^ - u, so that what is
+            uncertain in both and their covariance are in them. The variance components are taken as known.
+        interval : "confidence" for the mean, "prediction" for one new record: the residual variance is
+            added (over its weight), and with random_effects=False the variance of the random effects of a
+            level nobody has seen.
+        level : of the interval. Its quantiles are those of the normal distribution, but for a confidence
+            interval with random_effects=False: those of t with Satterthwaite's degrees of freedom.
+        new_levels : what to do with levels that the fit has not seen (or that are missing). "error" names
+            them; "population" predicts them by the fixed effects and adds their variance to the standard
+            errors.
+        offset : for each row of `data`, where the model was fitted with offset= as an array.
+        weights : precision weights of the new records, column or array, for prediction intervals; by
+            default the column the model was fitted with, or 1.
+
+        Returns
+        -------
+        An array, one value a row of `data`, NaN where a column is missing; with se or interval a table in
+        the caller's library: estimate, std_error (of the mean), and with interval conf_low, conf_high.
+
+        Raises
+        ------
+        DataError : new levels; FormulaError : a missing column; ModelError : a row that is not estimable,
+            where fixed columns were dropped.
+        """
+        return predict(
+            self,
+            data,
+            random_effects=random_effects,
+            se=se,
+            interval=interval,
+            level=level,
+            new_levels=new_levels,
+            offset=offset,
+            weights=weights,
+        )
+
+    def simulate(
+        self, n: int | None = None, seed: int | np.random.Generator | None = None, random_effects: str = "new"
+    ) -> np.ndarray:
+        """Responses drawn from the fitted model, for each row of the data; NaN where a row was left out.
+
+        Parameters
+        ----------
+        n : how many; None gives one response as (rows,), a number an array (rows, n).
+        seed : a number or a NumPy generator.
+        random_effects : "new" draws them from their distribution, "fitted" takes the BLUPs as they are.
+        """
+        from ..inference.simulate import simulate
+
+        return simulate(self, n, seed, random_effects)
+
+    def refit(self, response: Any) -> MixedFit:
+        """The same model for another response: one number for each row of the fit, or of the data (rows
+        that were left out are left out again). Starts from this fit's estimates."""
+        from .lmm import refit
+
+        values = np.asarray(response, dtype=np.float64)
+        design = self.design
+        if design.rows is not None and values.shape == (design.n_read,):
+            values = values[design.rows]
+        return refit(self, values)
+
+    def save(self, path: Any) -> None:
+        """Write the fit to a zip of JSON and .npy arrays (see `models.archive`). It holds no rows of the
+        data.
+        """
+        from .archive import save
+
+        save(self, path)
+
+    # -- reports -----------------------------------------------------------------------------------------
+
+    def summary(self, correlation: bool | None = None) -> str:
+        """The fit as text, in the layout of R's lme4 and lmerTest. `correlation=True` prints the
+        correlations of the fixed effects however many there are, False never."""
+        from ..report.summary import summary
+
+        return summary(self, correlation)
+
+    def tidy(self, effects: str = "fixed", level: float = 0.95) -> Any:
+        """broom's table of "fixed" effects, "ran_pars" (standard deviations and correlations) or
+        "ran_vals" (BLUPs).
+        """
+        from ..report.tables import tidy
+
+        return give_back(tidy(self, effects, level), self.library)
+
+    def glance(self) -> Any:
+        """One row: nobs, npar, sigma, loglik, deviance, aic, bic, df_residual, method, verdict."""
+        from ..report.tables import glance
+
+        return give_back(glance(self), self.library)
+
+    def augment(self) -> Any:
+        """The rows of the fit with their response, covariates and groups, and fitted, resid, fixed,
+        scaled_resid.
+        """
+        from ..report.tables import augment
+
+        return give_back(augment(self), self.library)
+
+    @property
+    def plot(self) -> Plots:
+        """Figures: fit.plot.fit(), .residuals(), .qq(), .random_effects()."""
+        from ..report.figures import Plots
+
+        return Plots(self)
+
+    def __repr__(self) -> str:
+        how = "REML" if self.reml else "ML"
+        return (
+            f"<MixedFit {self.formula} | {how}, {self.nobs} rows, deviance {self.deviance:.4f}, "
+            f"{self.status.verdict}; print(fit.summary()) for more>"
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.summary())}</pre>"

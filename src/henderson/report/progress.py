@@ -65,8 +65,8 @@ def _table(n: int, description: str, shift: float) -> OnStep:
         parameters = " ".join(f"{value:.5g}" for value in step.theta[:8])
         more = f" ... ({len(step.theta)})" if len(step.theta) > 8 else ""
         print(
-            f"{step.iteration:>9}  {step.deviance + shift:>18.8f}  {share:>8}  {step.predicted_decrease:>9.2g}  "
-            f"{time.perf_counter() - start:>8.3f}  {parameters}{more}",
+            f"{step.iteration:>9}  {step.deviance + shift:>18.8f}  {share:>8}  "
+            f"{step.predicted_decrease:>9.2g}  {time.perf_counter() - start:>8.3f}  {parameters}{more}",
             file=sys.stderr,
             flush=True,
         )
@@ -75,7 +75,9 @@ def _table(n: int, description: str, shift: float) -> OnStep:
 
 
 class _Line:
-    """A moving line of rich that appears after PATIENCE seconds, also while the first iteration still runs."""
+    """A moving line of rich that appears after PATIENCE seconds, also while the first iteration still
+    runs.
+    """
 
     def __init__(self, n: int, shift: float):
         self._rows, self._shift = n, shift
@@ -97,8 +99,8 @@ class _Line:
 
     def step(self, step: Step) -> None:
         self._text = (
-            f"Fitting {self._rows:,} rows: iteration {step.iteration}, criterion {step.deviance + self._shift:.4f}, "
-            f"a step promises {max(step.predicted_decrease, 0.0):.2g} less"
+            f"Fitting {self._rows:,} rows: iteration {step.iteration}, "
+            f"criterion {step.deviance + self._shift:.4f}, a step promises {max(step.predicted_decrease, 0.0):.2g} less"
         )
         with self._lock:
             if self._status is not None:
