@@ -45,6 +45,7 @@ def make_spec(
         "blocks": [_block(block, each) for block, each in zip(blocks, structures, strict=True)],
         "weights": weights if isinstance(weights, str) else None,
         "offset": offset if isinstance(offset, str) else None,
+        "offset_array": offset is not None and not isinstance(offset, str),
     }
 
 

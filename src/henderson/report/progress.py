@@ -100,7 +100,8 @@ class _Line:
     def step(self, step: Step) -> None:
         self._text = (
             f"Fitting {self._rows:,} rows: iteration {step.iteration}, "
-            f"criterion {step.deviance + self._shift:.4f}, a step promises {max(step.predicted_decrease, 0.0):.2g} less"
+            f"criterion {step.deviance + self._shift:.4f}, "
+            f"a step promises {max(step.predicted_decrease, 0.0):.2g} less"
         )
         with self._lock:
             if self._status is not None:

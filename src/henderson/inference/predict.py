@@ -1,0 +1,297 @@
+"""Predictions with exact standard errors: x'beta^ + sum z_k'u^_k and the joint variance of beta^ and u^ - u.
+
+Henderson (1975): Var(x'beta^ + z'u^ - x'beta - z'u) is a quadratic form in the inverse of the mixed-model
+equations. A level that the model never saw has u^ = 0 and adds its prior variance z'Sigma z. The variance
+components are taken as known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import design as designs
+from .. import frame as frames
+from ..design import Design, RandomBlock
+from ..errors import DataError, ModelError
+from ..mixed.solution import Solution
+from .student import quantile
+
+INTERVALS = ("confidence", "prediction")
+NEW_LEVELS = ("error", "population")
+_SHOWN = 8
+_ALIAS = 1e-7
+
+
+class Predictable(Protocol):
+    """What is asked of a fit."""
+
+    @property
+    def solution(self) -> Solution: ...
+    @property
+    def spec(self) -> Mapping[str, Any]: ...
+    @property
+    def library(self) -> str: ...
+    @property
+    def design(self) -> Design: ...
+    @property
+    def aliases(self) -> np.ndarray: ...
+    def satterthwaite_df(self, rows: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows to predict, in the columns the fit knows."""
+
+    x: np.ndarray
+    """(n, rank): kept columns of X."""
+    z: tuple[np.ndarray, ...]
+    """For each term (n, m_k)."""
+    levels: tuple[np.ndarray, ...]
+    """For each term (n,), -1 for a level that was not fitted."""
+    offset: np.ndarray | float
+    weights: np.ndarray | float
+    place: np.ndarray | None
+    """Row numbers in the caller's table, or None when all of them."""
+    total: int
+    """Rows of the caller's table."""
+    library: str
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """One value for each row of the caller's table, NaN where a row was left out."""
+        return spread(values, self.place, self.total)
+
+
+def spread(values: np.ndarray, place: np.ndarray | None, total: int) -> np.ndarray:
+    """Values of the rows `place` (None: all) in an array of `total` rows, NaN elsewhere."""
+    if place is None:
+        return values
+    out = np.full((total, *values.shape[1:]), np.nan)
+    out[place] = values
+    return out
+
+
+def predict(
+    fit: Predictable,
+    data: Any = None,
+    *,
+    random_effects: bool = True,
+    se: bool = False,
+    interval: str | None = None,
+    level: float = 0.95,
+    new_levels: str = "error",
+    offset: Any = None,
+    weights: Any = None,
+) -> Any:
+    """See `MixedFit.predict`, whose arguments these are."""
+    _check(interval, level, new_levels)
+    if data is None:
+        rows = fitted_rows(fit)
+    else:
+        spreads = interval == "prediction"
+        rows = new_rows(fit, data, new_levels, random_effects, spreads, offset, weights if spreads else None)
+    estimate = linear_predictor(fit.solution, rows, random_effects)
+    if not (se or interval):
+        return rows.spread(estimate)
+    variance = _variance(fit, rows, random_effects)
+    columns = {"estimate": estimate, "std_error": np.sqrt(variance)}
+    if interval:
+        half = _half_width(fit, rows, variance, random_effects, interval, level)
+        columns |= {"conf_low": estimate - half, "conf_high": estimate + half}
+    return frames.give_back({name: rows.spread(v) for name, v in columns.items()}, rows.library)
+
+
+def linear_predictor(solution: Solution, rows: Rows, random_effects: bool) -> np.ndarray:
+    """offset + X beta^ (+ sum_k Z_k u^_k), (n,)."""
+    out = rows.x @ solution.beta + rows.offset
+    if random_effects:
+        for u, z, levels in zip(solution.u, rows.z, rows.levels, strict=True):
+            at = np.maximum(levels, 0)
+            for a in range(u.shape[1]):
+                part = u[at, a] * z[:, a]
+                out += part if levels.min(initial=0) >= 0 else np.where(levels >= 0, part, 0.0)
+    return out
+
+
+def fitted_rows(fit: Predictable) -> Rows:
+    """The rows of the fit."""
+    design = fit.design
+    return Rows(
+        design.X[:, fit.solution.coordinates.kept],
+        tuple(_coefficients(b) for b in design.blocks),
+        tuple(b.codes for b in design.blocks),
+        0.0 if design.offset is None else design.offset,
+        1.0 if design.weights is None else design.weights,
+        design.rows,
+        design.n_read,
+        fit.library,
+    )
+
+
+def new_rows(
+    fit: Predictable,
+    data: Any,
+    new_levels: str,
+    random_effects: bool,
+    with_spread: bool = False,
+    offset: Any = None,
+    weights: Any = None,
+) -> Rows:
+    """The columns of the fit for a new table.
+
+    `random_effects=False` needs no grouping columns, and with `with_spread=False` not those of the effects
+    either.
+    """
+    random = random_effects or with_spread
+    if offset is None and fit.spec.get("offset_array"):
+        raise ModelError(
+            "predict: the model was fitted with offset= as an array; give offset= for the new rows too."
+        )
+    # Without random effects no row needs to belong to a level.
+    known = fit.spec if random_effects else {**fit.spec, "blocks": []}
+    names = designs.needed_again(known, random=random)
+    if offset is not None:
+        names = [name for name in names if name != fit.spec["offset"] or name in _in_terms(fit)]
+    frame = _read(data, names, weights)
+    if random and not random_effects:
+        frame = _without_levels(frame, {name for block in fit.spec["blocks"] for name in block["factors"]})
+    design = designs.rebuild(fit.spec, frame, random=random, offset=offset)
+    if random_effects and new_levels == "error":
+        _refuse_unknown(design)
+    x = design.X[:, fit.solution.coordinates.kept]
+    _refuse_aliased(fit, design, x)
+    return Rows(
+        x,
+        tuple(_coefficients(b) for b in design.blocks),
+        tuple(b.codes for b in design.blocks),
+        0.0 if design.offset is None else design.offset,
+        _weights(fit, data, frame, design, weights) if with_spread else 1.0,
+        design.rows,
+        design.n_read,
+        frame.library,
+    )
+
+
+def _read(data: Any, names: list[str], weights: Any) -> frames.Frame:
+    if isinstance(weights, str) and weights not in names:
+        names = [*names, weights]
+    if names:
+        return frames.read(data, names)
+    # Nothing but an intercept: the table gives its number of rows only.
+    first = _some_column(data)
+    return frames.read(data, [first])
+
+
+def _in_terms(fit: Predictable) -> list[str]:
+    """Columns wanted even where the offset is given apart."""
+    return designs.needed_again({**fit.spec, "offset": None})
+
+
+def _some_column(data: Any) -> str:
+    names = list(data) if isinstance(data, Mapping) else list(getattr(data, "columns", []))
+    if not names:
+        raise DataError("the new data have no columns, so there is no telling how many rows to predict.")
+    return names[0]
+
+
+def _without_levels(frame: frames.Frame, groups: set[str]) -> frames.Frame:
+    """The frame with every grouping column missing: each row belongs to a level nobody has seen."""
+    unseen = np.full(frame.nrow, -1, dtype=np.int32)
+    columns = dict(frame.columns)
+    for name in groups - set(columns):
+        columns[name] = frames.Column(name, "factor", unseen)
+    return frames.Frame(columns, frame.nrow, frame.library)
+
+
+def _coefficients(block: RandomBlock) -> np.ndarray:
+    return np.ones((len(block.codes), 1)) if block.values is None else block.values
+
+
+def _weights(
+    fit: Predictable, data: Any, frame: frames.Frame, design: Design, given: Any
+) -> np.ndarray | float:
+    if given is None:
+        named = fit.spec["weights"]
+        if not isinstance(named, str):
+            return 1.0
+        given, frame = named, frames.read(data, [named])
+    return designs.rows.positive_weights(given, frame, design.rows)
+
+
+# -- refusals --------------------------------------------------------------------------------------------
+
+
+def _check(interval: str | None, level: float, new_levels: str) -> None:
+    if interval is not None and interval not in INTERVALS:
+        raise ModelError(f'predict: interval is None, "confidence" or "prediction", not {interval!r}.')
+    if not 0.0 < level < 1.0:
+        raise ModelError(f"predict: level is between 0 and 1, such as 0.95, not {level!r}.")
+    if new_levels not in NEW_LEVELS:
+        raise ModelError(f'predict: new_levels is "error" or "population", not {new_levels!r}.')
+
+
+def _refuse_unknown(design: Design) -> None:
+    for block in design.blocks:
+        if block.unknown:
+            shown = ", ".join("missing" if v is None else repr(v) for v in block.unknown[:_SHOWN])
+            more = f" and {len(block.unknown) - _SHOWN} more" if len(block.unknown) > _SHOWN else ""
+            raise DataError(
+                f"predict: {block.text} was fitted to {len(block.levels)} levels of '{block.group}', "
+                f"without {shown}{more}.\n"
+                'Give new_levels="population" to predict them by the fixed effects (their variance is then '
+                "added to the standard errors), or random_effects=False to leave random effects out altogether."
+            )
+
+
+def _refuse_aliased(fit: Predictable, design: Design, x: np.ndarray) -> None:
+    """A row whose dropped columns are not the combination of the kept ones that they were in the fit
+    cannot be estimated.
+    """
+    dropped = fit.solution.coordinates.dropped
+    if not len(dropped):
+        return
+    implied = x @ fit.aliases
+    given = design.X[:, dropped]
+    size = np.maximum(np.abs(x) @ np.abs(fit.aliases), np.abs(given))
+    bad = np.abs(given - implied) > _ALIAS * np.maximum(size, 1e-300)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        number = int(row) if design.rows is None else int(design.rows[row])
+        raise ModelError(
+            f"predict: row {number} (the first row is 0) is not estimable. In the data of the fit the column "
+            f"'{design.x_names[dropped[column]]}' was a combination of the others and was dropped; in this "
+            f"row it is not that combination ({given[row, column]:g} instead of {implied[row, column]:g}), "
+            "so the data say nothing of it."
+        )
+
+
+# -- variances -------------------------------------------------------------------------------------------
+
+
+def _variance(fit: Predictable, rows: Rows, random_effects: bool) -> np.ndarray:
+    """Variance of the predicted mean of each row, (n,)."""
+    if not random_effects:
+        return np.maximum(np.einsum("ij,jk,ik->i", rows.x, fit.solution.vcov, rows.x), 0.0)
+    return fit.solution.prediction_variance(rows.x, rows.z, rows.levels)
+
+
+def _half_width(
+    fit: Predictable, rows: Rows, variance: np.ndarray, random_effects: bool, interval: str, level: float
+) -> np.ndarray:
+    if interval == "confidence":
+        df = np.full(len(variance), np.inf) if random_effects else _each_once(fit.satterthwaite_df, rows.x)
+        return quantile(level, df) * np.sqrt(variance)
+    total = variance + fit.solution.scale2 / rows.weights
+    if not random_effects:
+        for z, sigma in zip(rows.z, fit.solution.covariances, strict=True):
+            total = total + np.einsum("ij,jk,ik->i", z, sigma, z)
+    return quantile(level, np.full(len(total), np.inf)) * np.sqrt(total)
+
+
+def _each_once(of_rows: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """A function of rows where most rows repeat: called with the different ones alone."""
+    different, back = np.unique(rows, axis=0, return_inverse=True)
+    return of_rows(different)[back.reshape(-1)]

@@ -1,0 +1,127 @@
+"""broom's vocabulary with underscores: plain columns of `tidy`, `glance` and `augment`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError, closest
+
+EFFECTS = ("fixed", "ran_pars", "ran_vals")
+
+
+def tidy(fit: Any, effects: str | tuple[str, ...] = "fixed", level: float = 0.95) -> dict[str, Any]:
+    """One row per fixed effect, per standard deviation and correlation ("ran_pars"), or per BLUP
+    ("ran_vals").
+    """
+    if effects == "fixed":
+        return _fixed(fit, level)
+    if effects == "ran_pars":
+        return _ran_pars(fit)
+    if effects == "ran_vals":
+        return _ran_vals(fit)
+    like = closest(str(effects), EFFECTS)
+    raise ModelError(
+        f"tidy: effects is one of {', '.join(map(repr, EFFECTS))}, not {effects!r}."
+        + (f" Did you mean '{like}'?" if like else "")
+    )
+
+
+def _fixed(fit: Any, level: float) -> dict[str, Any]:
+    columns = fit.fixed_effects_columns(level)
+    order = ("term", "estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high")
+    return {"effect": ["fixed"] * len(columns["term"]), **{name: columns[name] for name in order}}
+
+
+def _ran_pars(fit: Any) -> dict[str, Any]:
+    """Standard deviations and correlations, their standard errors by the delta method (NaN on the
+    boundary).
+    """
+    information = fit.solution.information
+    out: dict[str, list] = {"effect": [], "group": [], "term": [], "estimate": [], "std_error": []}
+
+    def add(group: str, term: str, estimate: float, slope: np.ndarray, free: bool) -> None:
+        variance = float(slope @ information.covariance @ slope)
+        error = np.sqrt(max(variance, 0.0)) if free else np.nan
+        for key, value in zip(out, ("ran_pars", group, term, float(estimate), float(error)), strict=True):
+            out[key].append(value)
+
+    problem = fit.solution.problem
+    for term, sigma, slopes, held in zip(
+        fit.labels.terms, fit.solution.covariances, information.component_slopes, problem.held, strict=True
+    ):
+        sd = np.sqrt(np.diag(sigma))
+        for name, i, j in term.parameters:
+            free = held is None and sd[i] > 0 and sd[j] > 0
+            if i == j:
+                slope = slopes[:, i, i] / (2.0 * sd[i]) if free else np.zeros(len(slopes))
+                add(term.group, f"sd__{name}", sd[i], slope, free)
+                continue
+            label = f"cor__{term.effects[j]}.{term.effects[i]}"
+            if not (sd[i] > 0 and sd[j] > 0):
+                add(term.group, label, np.nan, np.zeros(len(slopes)), False)
+                continue
+            r = sigma[i, j] / (sd[i] * sd[j])
+            slope = slopes[:, i, j] / (sd[i] * sd[j]) - 0.5 * r * (
+                slopes[:, i, i] / sigma[i, i] + slopes[:, j, j] / sigma[j, j]
+            )
+            add(term.group, label, r, slope, free and abs(r) < 1.0 - 1e-7)
+    slope = np.zeros(len(information.covariance))
+    slope[-1] = 0.5 * fit.sigma
+    add("Residual", "sd__Observation", fit.sigma, slope, problem.log_s2 is None)
+    return out
+
+
+def _ran_vals(fit: Any) -> dict[str, Any]:
+    columns = fit.random_effects_columns()
+    order = ("group", "level", "term", "estimate", "std_error")
+    return {
+        "effect": np.full(len(columns["estimate"]), "ran_vals", dtype=object),
+        **{name: columns[name] for name in order},
+    }
+
+
+def glance(fit: Any) -> dict[str, list]:
+    """One row: what kind of fit it is and how good."""
+    return {
+        "nobs": [fit.nobs],
+        "npar": [fit.npar],
+        "sigma": [fit.sigma],
+        "loglik": [fit.loglik],
+        "deviance": [fit.deviance],
+        "aic": [fit.aic],
+        "bic": [fit.bic],
+        "df_residual": [fit.df_residual],
+        "method": ["REML" if fit.reml else "ML"],
+        "verdict": [fit.status.verdict],
+    }
+
+
+def augment(fit: Any) -> dict[str, Any]:
+    """The rows of the fit (those left out are not there): response, fixed covariates, groups, fitted,
+    resid ...
+
+    `fixed` is the prediction without random effects, `scaled_resid` the residual over its standard
+    deviation, `row` the number of the row in the caller's table (from 0).
+    """
+    design = fit.design
+    rows = np.arange(design.n_read) if design.rows is None else design.rows
+    out: dict[str, Any] = {"row": rows, design.response: design.y}
+    for name, values in zip(design.x_names, design.X.T, strict=True):
+        if name != "(Intercept)":
+            out.setdefault(name, values)
+    for block in design.blocks:
+        if block.group not in out:
+            labels = np.asarray([str(v) for v in block.levels], dtype=object)
+            out[block.group] = labels[block.codes]
+    if design.offset is not None:
+        out["offset"] = design.offset
+    if design.weights is not None:
+        out["weights"] = design.weights
+    keep = slice(None) if design.rows is None else design.rows
+    out["fitted"] = fit.fitted[keep]
+    out["resid"] = fit.residuals[keep]
+    out["fixed"] = fit.predict(random_effects=False)[keep]
+    out["scaled_resid"] = fit.residuals_as("pearson")[keep]
+    return out
