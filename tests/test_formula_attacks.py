@@ -222,7 +222,7 @@ def go(text, data=DATA):
 
 @pytest.fixture
 def watch():
-    go("y ~ x + poly(x, 2) + ns(x, df=2) + bs(x, df=4) + g:x + (f | g)")  # everything lazy is imported
+    go("y ~ x + poly(x, 2) + ns(x, df=2) + bs(x, df=4) + f:g + (f | g)")  # everything lazy is imported
     _seen.clear()
     yield
     _watching[0] = False
@@ -272,7 +272,7 @@ def test_names_and_labels_that_look_like_code_are_names_and_labels(watch):
     _watching[0] = False
     assert f"{name}:{{x}}[{{y.__class__}}]" in d.x_names
     assert not hasattr(builtins, CANARY)
-    assert not {"open", "os.system", "subprocess.Popen"} & set(_seen)
+    assert set(_seen) <= {"compile"}  # formulaic reads the literal 1
 
 
 def test_a_column_called_as_a_function_is_still_a_column():
