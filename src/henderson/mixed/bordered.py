@@ -18,10 +18,19 @@ from .. import sparse
 from ..sparse import fill, leading
 from ..sparse.parallel import run_ranges, thread_count
 from .crossproducts import CrossProducts, Pair
-from .system import Pivots
+from .system import Pivots, same_factors
 
 _DENSE_ORDER = 400
 _DENSE_SHARE = 0.4
+
+
+@dataclass
+class _Work:
+    """The large arrays, shared by systems that differ in y alone; they hold the state of `owner`."""
+
+    panels: np.ndarray
+    inverse: np.ndarray | None = None
+    owner: object = None
 
 
 @dataclass(frozen=True)
@@ -153,20 +162,40 @@ class BorderedSystem:
         r, c = np.tril_indices(t)
         self._corner_index = (r, c)
         self._corner_places = symbolic.positions(tail[r], tail[c])
-        self._panels = np.zeros(symbolic.panel_ptr[-1])
-        self._inverse = None
+        self._arrays = _Work(np.zeros(symbolic.panel_ptr[-1]))
+        self._factors: list[np.ndarray] | None = None
+        self._pivots: Pivots | None = None
 
     def with_response(self, products: CrossProducts) -> BorderedSystem:
         """The same system for cross-products that differ in y alone; the work arrays are shared."""
         other = copy.copy(self)
         other.products = products
+        other._factors = None
         return other
+
+    @property
+    def _panels(self) -> np.ndarray:
+        return self._arrays.panels
+
+    @property
+    def _inverse(self) -> np.ndarray:
+        work = self._arrays
+        if work.inverse is None:
+            work.inverse = np.empty_like(work.panels)
+        return work.inverse
 
     # -- each factorisation ------------------------------------------------------------------------------------------
 
     def factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
-        products, lead = self.products, self._lead
+        if self._arrays.owner is self and same_factors(self._factors, factors):
+            return self._pivots
+        self._arrays.owner = self
         self._factors = list(factors)
+        self._pivots = self._factorise(factors)
+        return self._pivots
+
+    def _factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
+        products, lead = self.products, self._lead
         t_lead = factors[lead]
         m, t = self._lead_m, self._border
         own = _two_sided(products.own[lead], t_lead, t_lead)
@@ -283,8 +312,6 @@ class BorderedSystem:
 
     def invert(self, reml: bool) -> None:
         s = self.symbolic
-        if self._inverse is None:
-            self._inverse = np.empty_like(self._panels)
         drop = 1 if reml else self._border
         sparse.selected_inverse(s, self._panels, self._inverse, drop=drop, threads=self._threads)
         own, couple, border = self._eliminated

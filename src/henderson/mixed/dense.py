@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from .crossproducts import CrossProducts
-from .system import Pivots
+from .system import Pivots, same_factors
 
 
 class DenseSystem:
@@ -24,17 +24,27 @@ class DenseSystem:
         self._repeats = [q for q, _ in self.sizes]
         self._ones = np.ones(self.p + 1)
         self._diagonal = np.arange(self.q)
+        self._factors: list[np.ndarray] | None = None
+        self._pivots: Pivots | None = None
         self.description = f"dense, {len(self._a)} equations"
 
     def with_response(self, products: CrossProducts) -> DenseSystem:
         """The same system for cross-products that differ in y alone."""
         other = copy.copy(self)
+        other._factors = None
         y = np.concatenate([b[:, :, -1].ravel() for b in products.border] + [products.corner[:, -1]])
         other._a = self._a.copy()
         other._a[-1] = other._a[:, -1] = y
         return other
 
     def factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
+        if same_factors(self._factors, factors):
+            return self._pivots
+        self._factors = list(factors)
+        self._pivots = self._factorise(factors)
+        return self._pivots
+
+    def _factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
         a, q = self._a, self.q
         if self._scalar:
             scale = np.concatenate([np.repeat([t[0, 0] for t in factors], self._repeats), self._ones])

@@ -44,7 +44,10 @@ class System(Protocol):
         ...
 
     def factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
-        """Factor C~ at T_1, ..., T_K; None where a pivot is not positive (rounding at extreme parameters)."""
+        """Factor C~ at T_1, ..., T_K; None where a pivot is not positive (rounding at extreme parameters).
+
+        Costs nothing where the system is factorised there already.
+        """
         ...
 
     def solution(self) -> tuple[np.ndarray, np.ndarray]:
@@ -81,3 +84,8 @@ class System(Protocol):
     def solve(self, vectors: np.ndarray) -> np.ndarray:
         """C^-1 v for v (q + p, r)."""
         ...
+
+
+def same_factors(left: Sequence[np.ndarray] | None, right: Sequence[np.ndarray]) -> bool:
+    """Whether two lists of T_k are equal to the last bit."""
+    return left is not None and all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
