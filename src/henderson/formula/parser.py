@@ -222,7 +222,7 @@ class Parser:
                 return Flag(_FLAGS[token.text], span)
             if not token.text.strip("."):
                 raise self.error("'.' is not expanded to all columns: name the columns.", span)
-            if token.text in _PYTHON_WORDS:
+            if token.text in _PYTHON_WORDS and self.token.kind not in ("op", "end"):
                 raise self.error(
                     f"'{token.text}' is a word of Python: a formula is data, not code.",
                     span,
