@@ -242,7 +242,7 @@ def _refuse_unknown(design: Design) -> None:
                 f"predict: {block.text} was fitted to {len(block.levels)} levels of '{block.group}', "
                 f"without {shown}{more}.\n"
                 'Give new_levels="population" to predict them by the fixed effects (their variance is '
-                "then added to the standard errors), or random_effects=False to leave random effects out altogether."
+                "then added to the standard errors), or random_effects=False to leave random effects out."
             )
 
 

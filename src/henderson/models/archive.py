@@ -1,5 +1,4 @@
-"""`fit.save(path)` and `henderson.load(path)`: a fit as a zip of one JSON record and plain arrays. No
-pickle, no rows.
+"""`fit.save(path)` and `henderson.load(path)`: a fit as a zip of one JSON record and plain arrays, no rows.
 
     fit.json          what is not an array (below)
     arrays/NAME.npy   NumPy's own format, numbers only: float64, int64 or int32
@@ -7,9 +6,9 @@ pickle, no rows.
 | in fit.json | content |
 |---|---|
 | format, version, henderson | "henderson-fit", the number of this format, the version that wrote it |
-| labels | formula, response, names of fixed columns kept and dropped; of each term group, effects, levels,
-structure, text | | spec | the design's record (`design.spec`): levels, contrasts and knots that make the
-columns from a new table | | library | of the tables to give back |
+| labels | formula, response, fixed columns kept and dropped; of each term group, effects, levels, structure |
+| spec | the design's record: levels, contrasts and knots that make the columns from a new table |
+| library | of the tables to give back |
 | status | verdict, predicted_decrease, iterations, notes |
 | problem | reml, log_s2, held (which terms have their covariance held) |
 | coordinates | n, y_scale, log_weights |
@@ -21,10 +20,9 @@ columns from a new table | | library | of the tables to give back |
 | own_K, border_K | (q, m, m), (q, m, p + 1) | cross-products of term K (see `mixed.crossproducts`) |
 | pair_I_terms, _rows, _cols, _blocks | (2,), (nb,), (nb,), (nb, m, m') | cross-products of two terms |
 | corner | (p + 1, p + 1) | cross-products of X and y |
-| r, kept, dropped, projection, back_K | see `mixed.standardise.Coordinates` | the way back to the user's
-units | | held_K | (m, m) | factor of a covariance that was held |
-| residual_quantiles, aliases | (5,), (p, dropped) | for the summary, and to refuse rows that are not
-estimable |
+| r, kept, dropped, projection, back_K | as `mixed.standardise.Coordinates` | the way back to the user's units |
+| held_K | (m, m) | factor of a covariance that was held |
+| residual_quantiles, aliases | (5,), (p, dropped) | for the summary; to refuse rows that are not estimable |
 
 Everything else is computed from these, so that a loaded fit says the same as the saved one to the last digit.
 """
@@ -267,7 +265,7 @@ class _Arrays:
     def places(self, name: str, length: int | None, below: int) -> np.ndarray:
         """Whole numbers from 0 to below - 1."""
         array = self.take(name, length, kind="i")
-        if len(array) and not (0 <= array.min() and array.max() < below):
+        if len(array) and (array.min() < 0 or array.max() >= below):
             raise DataError(f"the saved fit is damaged: the array '{name}' points outside its range.")
         return array
 
@@ -326,14 +324,14 @@ def _fit(record: dict[str, Any], loaded: Mapping[str, np.ndarray]) -> MixedFit:
 
 
 def _products(arrays: _Arrays, sizes: tuple[tuple[int, int], ...], p: int, n: int) -> CrossProducts:
-    pairs = []
+    pairs: list[Pair] = []
     while f"pair_{len(pairs)}_terms" in arrays:
         name = f"pair_{len(pairs)}"
-        k, l = (int(v) for v in arrays.places(f"{name}_terms", 2, len(sizes)))
-        blocks = arrays.take(f"{name}_blocks", None, sizes[k][1], sizes[l][1])
+        k, other = (int(v) for v in arrays.places(f"{name}_terms", 2, len(sizes)))
+        blocks = arrays.take(f"{name}_blocks", None, sizes[k][1], sizes[other][1])
         rows = arrays.places(f"{name}_rows", len(blocks), sizes[k][0])
-        cols = arrays.places(f"{name}_cols", len(blocks), sizes[l][0])
-        pairs.append(Pair(k, l, rows, cols, blocks))
+        cols = arrays.places(f"{name}_cols", len(blocks), sizes[other][0])
+        pairs.append(Pair(k, other, rows, cols, blocks))
     return CrossProducts(
         sizes,
         tuple(arrays.take(f"own_{k}", q, m, m) for k, (q, m) in enumerate(sizes)),

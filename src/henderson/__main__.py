@@ -1,0 +1,5 @@
+"""`python -m henderson`."""
+
+from .cli import main
+
+main()
