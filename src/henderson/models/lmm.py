@@ -87,7 +87,7 @@ def lmm(
 
     with watch(verbose, products.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
         optimum = optimise(problem, theta, on_step=on_step)
-    return _fit(labels, problem, products, model.coordinates, optimum, design, model, design.library)
+    return _fit(labels, problem, products, model.coordinates, optimum, design, model, frame)
 
 
 def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
@@ -104,7 +104,7 @@ def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
     model, products, problem = with_response(fit.model, old.products, old.problem, response, design.offset)
     optimum = optimise(problem, restart(problem, old.theta))
     return _fit(
-        fit.labels, problem, products, model.coordinates, optimum, replace(design, y=response), model, fit.library
+        fit.labels, problem, products, model.coordinates, optimum, replace(design, y=response), model, fit.frame
     )
 
 
@@ -157,9 +157,9 @@ def _require_separable(design: Any) -> None:
             )
 
 
-def _fit(labels, problem, products, coordinates, optimum, design, model, library) -> MixedFit:
+def _fit(labels, problem, products, coordinates, optimum, design, model, frame) -> MixedFit:
     solution = Solution(problem, products, coordinates, optimum.point.theta)
-    return MixedFit(labels, solution, _status(labels, solution, optimum), library, design, model)
+    return MixedFit(labels, solution, _status(labels, solution, optimum), design.library, design, model, frame)
 
 
 def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:

@@ -22,6 +22,7 @@ from .labels import Labels
 
 if TYPE_CHECKING:
     from ..design import Design
+    from ..frame import Frame
     from ..mixed.standardise import Standardised
     from ..report.figures import Plots
 
@@ -55,6 +56,7 @@ class MixedFit:
         library: str,
         design: Design | None = None,
         model: Standardised | None = None,
+        frame: Frame | None = None,
         saved: Saved | None = None,
     ):
         self.labels = labels
@@ -62,6 +64,7 @@ class MixedFit:
         self.status = status
         self.library = library
         self.model = model
+        self.frame = frame
         self._design = design
         self._saved = saved
 
