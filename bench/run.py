@@ -9,11 +9,12 @@ Every program runs in a process of its own with a time limit; the data frame is 
 starts.
 - warm: median of repeated fits after the first; "CPU" is the processor time of the same fits, which other
   work on the machine changes less (with two threads it counts both)
-- first: import and first fit of a new process; "CPU of all" is the process from start to end, reading data included
+- first: import and first fit of a new process; "CPU of all" is the whole process, reading the
+  data included
 - peak: maximum resident size of the process
 - above best: criterion (-2 restricted log-likelihood; ML for gpboost) minus the lowest any program reached
-Results gather in build/bench.json, so a part can be measured again. Peers are installed into build/bench-env (or
-$HENDERSON_BENCH_ENV), data go to build/bench-data (or $HENDERSON_BENCH_DATA).
+Results gather in build/bench.json, so a part can be measured again. Peers are installed into build/bench-env
+(or $HENDERSON_BENCH_ENV), data go to build/bench-data (or $HENDERSON_BENCH_DATA).
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def seconds(value: float | None) -> str:
 def table(results: dict[str, dict[str, Any]]) -> str:
     """One Markdown table of everything measured."""
     lines = [
-        "| data | program | threads | warm | warm, CPU | first, new process | CPU of all | peak | criterion | above best |",
+        "| data | program | threads | warm | CPU | first, new process | CPU of all | peak | criterion | above best |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     order = {p: k for k, p in enumerate(PROGRAMS)}
@@ -195,6 +196,8 @@ def main() -> None:
                     continue
                 else:
                     r = measure(program, name, job, threads, args.limit)
+                # read again: another run may have added to it
+                results = json.loads(args.out.read_text()) if args.out.exists() else {}
                 results[f"{name}|{program}|{threads}"] = r
                 shown = r.get("failed") or " ".join(
                     (

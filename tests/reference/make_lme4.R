@@ -100,7 +100,7 @@ run <- function(case) {
   default <- suppressWarnings(suppressMessages(eval({ cl <- call; cl[[1]] <- quote(lmerTest::lmer); cl$control <- control; cl })))
   start <- environment(devfun)$theta %||% lf$reTrms$theta
   starts <- list(getME(default, "theta"), lf$reTrms$theta, 0.5 * lf$reTrms$theta + 0.05 * is.infinite(lf$reTrms$lower))
-  if (length(case$optimisers) == 1) starts <- starts[1:2]
+  if (length(case$optimisers) == 1) starts <- starts[1]
   best <- tighten(devfun, lf$reTrms$lower, starts, case$optimisers)
   fval <- devfun(best$par)
   fit <- mkMerMod(environment(devfun), list(par = best$par, fval = fval, conv = 0, message = NULL, feval = NA), lf$reTrms, fr = lf$fr, mc = call)
