@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import sparse
+from ..sparse import blocks as small
 from ..sparse import fill, leading
 from ..sparse.parallel import run_ranges, thread_count
 from .crossproducts import CrossProducts, Pair
@@ -372,9 +373,7 @@ class BorderedSystem:
             part = vectors[offsets[k] : offsets[k + 1]].reshape(q, m, -1)
             parts.append(part)
             result = out[offsets[k] : offsets[k + 1]].reshape(q, m, -1)
-            for a in range(m):
-                for b in range(m):
-                    result[:, a] += products.own[k][:, a, b, None] * part[:, b]
+            small.add_product(products.own[k], part, result)
             if self.p:
                 border = products.border[k][:, :, :-1].reshape(q * m, self.p)
                 out[offsets[k] : offsets[k + 1]] += border @ fixed
@@ -401,22 +400,12 @@ def _two_sided(blocks: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.nd
     """left' block right for each block (nb, m, l); a new array."""
     if left.shape == right.shape == (1, 1):
         return blocks * (left[0, 0] * right[0, 0])
-    nb, m, l = blocks.shape
-    half = (blocks.reshape(nb * m, l) @ right).reshape(nb, m, l)
-    return _left(half, left)
+    return small.two_sided(blocks, left, right)
 
 
 def _left(blocks: np.ndarray, left: np.ndarray) -> np.ndarray:
     """left' block for each block (nb, m, l); a new array, C order."""
-    nb, m, l = blocks.shape
-    if m == 1:
-        return blocks * left[0, 0]
-    out = np.zeros_like(blocks)
-    for a in range(m):
-        for b in range(m):
-            if left[b, a] != 0.0:
-                out[:, a] += left[b, a] * blocks[:, b]
-    return out
+    return blocks * left[0, 0] if blocks.shape[1] == 1 else small.left_sided(blocks, left)
 
 
 def _contract(a: np.ndarray, z: np.ndarray) -> np.ndarray:

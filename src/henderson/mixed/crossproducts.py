@@ -55,18 +55,30 @@ class CrossProducts:
         return np.concatenate([[0], np.cumsum([q * m for q, m in self.sizes])]).astype(np.int64)
 
 
+COMPILED_ROWS = 50_000
+"""Rows times random effects' columns from which the compiled sums are worth loading."""
+
+
 def cross_products(model: Standardised) -> CrossProducts:
-    """Form A from rows. One pass of NumPy sums for each entry of a block."""
+    """Form A from the rows, in one pass for each term and each pair of terms."""
     terms = model.terms
     xy = np.column_stack([model.q, model.y])
-    own = tuple(_own(t) for t in terms)
-    pairs = tuple(_pair(k, l, terms[k], terms[l]) for k in range(len(terms)) for l in range(k + 1, len(terms)))
-    border = tuple(border_sums(t, xy) for t in terms)
-    corner = xy.T @ xy
-    # q is orthonormal and y orthogonal to it, by construction and to the last bit it is worth.
+    sums = _compiled_sums if len(xy) >= COMPILED_ROWS else _sums
+    pair = _compiled_pair if len(xy) >= COMPILED_ROWS else _pair
+    found = [sums(t, xy) for t in terms]
+    pairs = tuple(pair(k, l, terms[k], terms[l]) for k in range(len(terms)) for l in range(k + 1, len(terms)))
     p = model.coordinates.rank
-    corner[:p, :p], corner[:p, p], corner[p, :p] = np.eye(p), 0.0, 0.0
-    return CrossProducts(tuple((t.q, t.m) for t in terms), own, pairs, border, corner, model.coordinates.n)
+    corner = np.zeros((p + 1, p + 1))
+    # q is orthonormal and y orthogonal to it, by construction and to the last bit it is worth.
+    corner[:p, :p], corner[p, p] = np.eye(p), model.y @ model.y
+    return CrossProducts(
+        tuple((t.q, t.m) for t in terms),
+        tuple(own for own, _ in found),
+        pairs,
+        tuple(border for _, border in found),
+        corner,
+        len(xy),
+    )
 
 
 def border_sums(term: Term, columns: np.ndarray) -> np.ndarray:
@@ -80,34 +92,56 @@ def border_sums(term: Term, columns: np.ndarray) -> np.ndarray:
     return out
 
 
-def _own(term: Term) -> np.ndarray:
-    out = np.empty((term.q, term.m, term.m))
+def _sums(term: Term, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    own = np.empty((term.q, term.m, term.m))
     if term.values is None:
-        out[:, 0, 0] = np.bincount(term.codes, minlength=term.q)
-        return out
+        own[:, 0, 0] = np.bincount(term.codes, minlength=term.q)
+        return own, border_sums(term, columns)
     for a in range(term.m):
         for b in range(a + 1):
             product = term.values[:, a] * term.values[:, b]
-            out[:, a, b] = out[:, b, a] = np.bincount(term.codes, weights=product, minlength=term.q)
-    return out
+            own[:, a, b] = own[:, b, a] = np.bincount(term.codes, weights=product, minlength=term.q)
+    return own, border_sums(term, columns)
+
+
+def _compiled_sums(term: Term, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from ..sparse import blocks
+
+    own = np.zeros((term.q, term.m, term.m))
+    border = np.zeros((term.q, term.m, columns.shape[1]))
+    if term.values is None:
+        blocks.level_counts(term.codes, columns, own, border)
+    else:
+        blocks.level_sums(term.codes, term.values, columns, own, border)
+    return own, border
 
 
 def _pair(k: int, l: int, left: Term, right: Term) -> Pair:
     key = left.codes.astype(np.int64) * right.q + right.codes
-    cells = left.q * right.q
-    if cells <= max(4 * len(key), 100_000):
-        count = np.bincount(key, minlength=cells)
-        present = np.flatnonzero(count)
-        index = np.cumsum(count > 0)[key] - 1
-    else:
-        present, index = np.unique(key, return_inverse=True)
-        count = None
-    blocks = np.empty((len(present), left.m, right.m))
+    present, index = np.unique(key, return_inverse=True)
+    sums = np.empty((len(present), left.m, right.m))
     for a in range(left.m):
         for b in range(right.m):
             weight = _product(left.values, a, right.values, b)
-            blocks[:, a, b] = np.bincount(index, weights=weight, minlength=len(present))
-    return Pair(k, l, present // right.q, present % right.q, blocks)
+            sums[:, a, b] = np.bincount(index, weights=weight, minlength=len(present))
+    return Pair(k, l, present // right.q, present % right.q, sums)
+
+
+def _compiled_pair(k: int, l: int, left: Term, right: Term) -> Pair:
+    from ..sparse import blocks
+
+    pointer, row = blocks.rows_by_level(left.codes, left.q)
+    rows, cols, cell = blocks.pair_cells(pointer, row, right.codes, right.q)
+    sums = np.zeros((len(rows), left.m, right.m))
+    if left.values is None and right.values is None:
+        blocks.pair_counts(cell, sums)
+    else:
+        blocks.pair_sums(cell, _columns(left), _columns(right), sums)
+    return Pair(k, l, rows, cols, sums)
+
+
+def _columns(term: Term) -> np.ndarray:
+    return np.ones((len(term.codes), 1)) if term.values is None else term.values
 
 
 def _product(left: np.ndarray | None, a: int, right: np.ndarray | None, b: int) -> np.ndarray | None:

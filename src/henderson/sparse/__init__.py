@@ -33,11 +33,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Symbolic", "analyze"):
-        return getattr(importlib.import_module(".symbolic", __name__), name)
-    if name in __all__:
-        return getattr(importlib.import_module(".api", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = ".symbolic" if name in ("Symbolic", "analyze") else ".api"
+    value = getattr(importlib.import_module(room, __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
