@@ -20,12 +20,12 @@ from .criterion import Point, Problem
 
 @dataclass(frozen=True)
 class Derivatives:
-    """At one point: gradient (k,) and Newton matrix (k, k) of the criterion, and what the joint information needs."""
+    """At one point: gradient (k,) and Newton matrix (k, k) of the criterion."""
 
     gradient: np.ndarray
     hessian: np.ndarray
-    residual_share: np.ndarray
-    """c (k,): minus the derivative of pwrss, over s2."""
+    average_information: np.ndarray
+    """The same without the curvature of the parametrisation: null along a direction that does not move V at all."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,14 @@ def derivatives(problem: Problem, point: Point) -> Derivatives:
         hessian[-1, :] += share
         hessian[:, -1] += share
         hessian[-1, -1] += point.pwrss / point.s2
+    average = hessian.copy()
     for structure, at, t, slope in zip(
         problem.structures, problem.slices(), point.factors, first.by_factor, strict=True
     ):
         if at is not None:
             d = structure.derivatives(point.theta[at])
             hessian[at, at] += 2.0 * np.einsum("aij,il,blj->ab", d, slope_in_sigma(slope, t), d)
-    return Derivatives(first.gradient, 0.5 * (hessian + hessian.T), share)
+    return Derivatives(first.gradient, 0.5 * (hessian + hessian.T), 0.5 * (average + average.T))
 
 
 def slope_in_sigma(slope: np.ndarray, t: np.ndarray) -> np.ndarray:

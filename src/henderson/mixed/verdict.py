@@ -42,12 +42,12 @@ FLAT = 1e-9
 """Curvature of a direction over the largest one, below which the data do not see it."""
 
 
-def flat_directions(hessian: np.ndarray) -> np.ndarray:
-    """Directions (rows, unit length) along which the criterion does not move: (k', k)."""
-    if not len(hessian):
+def flat_directions(average_information: np.ndarray) -> np.ndarray:
+    """Directions (rows, scaled parameters, unit length) that do not move V, and so not the criterion: (k', k)."""
+    if not len(average_information):
         return np.zeros((0, 0))
-    scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
-    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    scale = np.sqrt(np.maximum(np.abs(np.diag(average_information)), 1e-300))
+    values, vectors = np.linalg.eigh(average_information / np.outer(scale, scale))
     return vectors[:, np.abs(values) < FLAT * np.abs(values).max()].T
 
 

@@ -176,7 +176,7 @@ def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:
 def _identifiability_notes(labels: Labels, solution: Solution, optimum: Optimum) -> list[str]:
     problem = solution.problem
     notes = []
-    for direction in flat_directions(optimum.derivatives.hessian):
+    for direction in flat_directions(optimum.derivatives.average_information):
         involved = [
             term.text
             for term, at in zip(labels.terms, problem.slices(), strict=True)
