@@ -1,4 +1,4 @@
-"""The grammar: what each text means, where each error points, and that the algebra is Wilkinson and Rogers'."""
+"""The grammar: what each text means, where errors point, and that its algebra is Wilkinson and Rogers'."""
 
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ def test_random_terms(text, expected):
     assert [brief(t) for t in random("y ~ x + " + text)] == expected
 
 
-@pytest.mark.parametrize("name", "us diag cs csh ar1 ar1h toep toeph ante1 ou exp gau mat id".split())
+@pytest.mark.parametrize(
+    "name",
+    ["us", "diag", "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ante1", "ou", "exp", "gau", "mat", "id"],
+)
 def test_every_structure_is_read(name):
     (term,) = random(f"y ~ 1 + {name}(0 + t | g)")
     assert (term.structure, term.group, term.text) == (name, "g", f"{name}(0 + t | g)")

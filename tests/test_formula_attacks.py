@@ -1,7 +1,7 @@
 """A formula cannot run anything.
 
-Each attack goes the whole way (parse, read, build) with an audit hook that sees every compile, exec, import, file or process the
-interpreter is asked for; whatever runs would also leave a canary.
+Each attack goes the whole way (parse, read, build) with an audit hook that sees every compile, exec, import,
+file or process the interpreter is asked for; whatever runs would also leave a canary.
 """
 
 from __future__ import annotations

@@ -78,10 +78,10 @@ def model_matrix(
             parts = [_Part(name, values[name], reduced) for name, reduced in scoped]
             count = int(np.prod([len(part.names) for part in parts], dtype=np.float64))
             if len(names) + count > limit:
-                written = ":".join(name for name, _ in scoped)
+                written = ":".join(name for name, _ in max(term, key=len))
                 raise ModelError(
                     f"the term '{written}' has {count:,} columns on {nrow:,} rows: too many for memory.\n"
-                    f"A factor with many levels is better a random term: (1 | {written})."
+                    "A factor with many levels is better a random term: (1 | factor)."
                 )
             for index in _products([len(part.names) for part in parts]):
                 names.append(

@@ -115,5 +115,6 @@ def _refuse_overlaps(blocks: list[RandomBlock]) -> None:
                 example = " Write (0 + x | g) beside (1 | g)." if effect == INTERCEPT and block.m > 1 else ""
                 raise ModelError(
                     f"the effect {effect} of '{block.group}' is in two random terms, {first.text}"
-                    f" and {block.text}: their variances cannot be told apart.\nTake it out of one of them.{example}"
+                    f" and {block.text}: their variances cannot be told apart.\n"
+                    f"Take it out of one of them.{example}"
                 )

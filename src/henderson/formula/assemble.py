@@ -72,7 +72,7 @@ def _parse(text: str) -> Formula:
         response=strip(left),
         fixed=reader.fixed_text(),
         terms=reader.expansion.additive(reader.fixed),
-        factors=reader.expansion.factors,
+        factors=dict(sorted(reader.expansion.factors.items(), key=lambda item: item[1].span)),
         offsets=tuple(reader.offsets),
         random=tuple(reader.random),
         names=names,
