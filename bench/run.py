@@ -130,7 +130,7 @@ def seconds(value: float | None) -> str:
 def table(results: dict[str, dict[str, Any]]) -> str:
     """One Markdown table of everything measured."""
     lines = [
-        "| data | program | threads | warm | CPU | first, new process | CPU of all | peak | criterion | above best |",
+        "| data | program | threads | warm | CPU | new process | all CPU | peak | criterion | above best |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     order = {p: k for k, p in enumerate(PROGRAMS)}

@@ -384,9 +384,13 @@ class MixedFit:
         x = design.X[:, coordinates.dropped]
         if model is None or not x.shape[1]:
             return np.zeros((coordinates.rank, x.shape[1]))
+        kept = design.X[:, coordinates.kept]
         if model.root_weights is not None:
-            x = x * model.root_weights[:, None]
-        return coordinates.coefficient_rows(model.q.T @ x)
+            x, kept = x * model.root_weights[:, None], kept * model.root_weights[:, None]
+        combination = coordinates.coefficient_rows(model.q.T @ x)
+        # what is left of a cancelled coefficient would count as all there is in a row where the others are 0
+        share = np.abs(combination) * np.linalg.norm(kept, axis=0)[:, None]
+        return np.where(share > 1e-11 * np.linalg.norm(x, axis=0), combination, 0.0)
 
     # -- work --------------------------------------------------------------------------------------------
 
