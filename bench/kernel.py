@@ -2,10 +2,10 @@
 
     python bench/kernel.py [--pedigrees] [--only NAME ...] [--repeat 5]
 
-One line per matrix and number of threads: milliseconds (best of the repeats) to order, analyse, factorise and invert on the
-pattern; CHOLMOD's numeric factor after its own symbolic analysis; flops and stored entries of ours; fill of our order over
-the fill of cvxopt's minimum degree. CHOLMOD uses the BLAS of the cvxopt wheel, with as many threads as it likes by itself
-unless OMP_NUM_THREADS / OPENBLAS_NUM_THREADS say otherwise: run with both set to 1 for the one-thread comparison.
+One line per matrix and number of threads: milliseconds (best of the repeats) to order, analyse, factorise and
+invert on the pattern; CHOLMOD's numeric factor after its own symbolic analysis; flops and stored entries of ours;
+fill of our order over the fill of cvxopt's minimum degree. CHOLMOD uses the BLAS of the cvxopt wheel, with as many
+threads as it likes; set OPENBLAS_NUM_THREADS=1 for the one-thread comparison.
 """
 
 from __future__ import annotations
@@ -125,10 +125,10 @@ def measure(name: str, a: sp.csc_matrix, threads: int, repeat: int, method: str,
     inverse = best(repeat, lambda: sparse.selected_inverse(symbolic, panels, out, 0, threads))
     theirs, their_fill = reference
     fill_ratio = symbolic.lnz / their_fill if their_fill else float("nan")
-    return (
-        f"{name:<20}{n:>9}{threads:>4}{order:>9.1f}{whole - order:>9.1f}{factor:>10.2f}{inverse:>10.2f}{theirs:>10.2f}"
-        f"{factor / theirs:>7.2f}{inverse / factor:>7.2f}{symbolic.flops:>10.2g}{symbolic.stored:>10.2g}{fill_ratio:>6.2f}"
-    )
+    times = f"{order:>9.1f}{whole - order:>9.1f}{factor:>10.2f}{inverse:>10.2f}{theirs:>10.2f}"
+    ratios = f"{factor / theirs:>7.2f}{inverse / factor:>7.2f}"
+    sizes = f"{symbolic.flops:>10.2g}{symbolic.stored:>10.2g}{fill_ratio:>6.2f}"
+    return f"{name:<20}{n:>9}{threads:>4}" + times + ratios + sizes
 
 
 def main() -> None:
@@ -143,10 +143,10 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="without CHOLMOD")
     args = parser.parse_args()
     matrices = MATRICES | (PEDIGREES if args.pedigrees or args.only else {})
-    print(
-        f"{'matrix':<20}{'n':>9}{'thr':>4}{'order':>9}{'symbolic':>9}{'factor':>10}{'inverse':>10}{'CHOLMOD':>10}"
-        f"{'f/C':>7}{'i/f':>7}{'flops':>10}{'stored':>10}{'fill':>6}"
-    )
+    heads = ["order", "symbolic"], ["factor", "inverse", "CHOLMOD"], ["f/C", "i/f"], ["flops", "stored"]
+    widths = 9, 10, 7, 10
+    titles = "".join(f"{h:>{w}}" for group, w in zip(heads, widths, strict=True) for h in group)
+    print(f"{'matrix':<20}{'n':>9}{'thr':>4}{titles}{'fill':>6}")
     for name, make in matrices.items():
         if args.only and not any(part in name for part in args.only):
             continue

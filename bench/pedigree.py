@@ -1,4 +1,4 @@
-"""Pedigrees made up for the kernel benchmark, and the inverse of their relationship matrix (Henderson's rules, no inbreeding)."""
+"""Pedigrees made up for the kernel benchmark, and the inverse of their relationship matrix."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import scipy.sparse as sp
 
 
 def overlapping(generations: int, size: int, sires: int, dams: int, rng: np.random.Generator) -> np.ndarray:
-    """Parents (n, 2) (-1 unknown) of a population with overlapping generations.
+    """Parents (n, 2), -1 unknown, of a population with overlapping generations.
 
-    Parents of a generation are drawn from the last 1.3 generations; each dam is mated to one sire per generation.
+    Parents of a generation are drawn from the last 1.3 generations; each dam has one sire per generation.
     """
     parents = np.full((generations * size, 2), -1)
     for g in range(1, generations):

@@ -343,5 +343,9 @@ def metis(n: int, ptr: np.ndarray, idx: np.ndarray) -> np.ndarray:
     owner = np.repeat(np.arange(ptr.size - 1), np.diff(ptr))
     keep = (owner < n) & (idx < n)
     xadj = np.concatenate(([0], np.cumsum(np.bincount(owner[keep], minlength=n)))).astype(np.int32)
-    order, _ = pymetis.nested_dissection(xadj=xadj, adjncy=idx[keep].astype(np.int32))
+    adjncy = idx[keep].astype(np.int32)
+    if hasattr(pymetis, "CSRAdjacency"):
+        order, _ = pymetis.nested_dissection(adjacency=pymetis.CSRAdjacency(xadj, adjncy))
+    else:
+        order, _ = pymetis.nested_dissection(xadj=xadj, adjncy=adjncy)
     return np.asarray(order, dtype=np.int64)
