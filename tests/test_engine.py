@@ -175,8 +175,8 @@ def test_optimum_is_stationary_and_never_above_its_neighbours(seed, kind, m, rem
     assert best.converged
     rng = np.random.default_rng(seed)
     for size in (1e-3, 1e-2, 1e-1):
-        near = evaluate(problem, best.point.theta + size * rng.normal(size=problem.n_parameters))
-        assert near.deviance >= best.point.deviance - 1e-7
+        near = evaluate(problem, best.theta + size * rng.normal(size=problem.n_parameters))
+        assert near.deviance >= evaluate(problem, best.theta).deviance - 1e-7
 
 
 @given(seed=st.integers(0, 1000), kind=st.sampled_from(KINDS), factor=st.sampled_from([1e-8, 1e8, -3.0]))
@@ -214,7 +214,29 @@ def _fitted(design):
     model, products, problem = problem_of(design)
     best = optimise(problem, default_start(problem, products))
     assert best.converged
-    return Solution(problem, products, model.coordinates, best.point.theta)
+    return Solution(problem, products, model.coordinates, best.theta)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    m=st.integers(1, 3),
+    p=st.integers(0, 3),
+    reml=st.booleans(),
+    structure=st.sampled_from(["us", "diag", "id"]),
+    weights=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_compiled_loop_ends_where_the_plain_one_does(seed, m, p, reml, structure, weights):
+    design = random_design(seed, kind="single", m=m, p=p, structure=structure, weights=weights)
+    _, products, problem = problem_of(design, DenseSystem, reml)
+    start = default_start(problem, products)
+    plain, compiled = optimise(problem, start), optimise(problem, start, compiled=True)
+    assert compiled.converged
+    assert compiled.iterations == pytest.approx(plain.iterations, abs=1)
+    assert evaluate(problem, compiled.theta).deviance == pytest.approx(
+        evaluate(problem, plain.theta).deviance, abs=2e-8
+    )
+    assert_close(compiled.average_information, plain.average_information, 1e-3)
 
 
 def test_score_is_what_derivatives_start_from():

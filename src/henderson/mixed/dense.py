@@ -16,6 +16,7 @@ class DenseSystem:
     """`system.System` on dense arrays of order N = q + p + 1."""
 
     def __init__(self, products: CrossProducts):
+        self.products = products
         self.sizes, self.offsets = products.sizes, products.offsets
         self.q, self.p = products.q, products.p
         self._a = assemble(products)
@@ -31,6 +32,7 @@ class DenseSystem:
     def with_response(self, products: CrossProducts) -> DenseSystem:
         """The same system for cross-products that differ in y alone."""
         other = copy.copy(self)
+        other.products = products
         other._factors = None
         y = np.concatenate([b[:, :, -1].ravel() for b in products.border] + [products.corner[:, -1]])
         other._a = self._a.copy()

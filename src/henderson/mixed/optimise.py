@@ -32,19 +32,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Optimum:
-    """Where the iterations ended; the system is left factorised there."""
+    """Where the iterations ended."""
 
-    point: Point
-    derivatives: Derivatives
-    """At the last point where they were computed: one step before `point` where that step was the final polish."""
+    theta: np.ndarray
     predicted_decrease: float
+    """At the last gradient; one more step was taken from there."""
     converged: bool
+    iterations: int
+    """Newton steps taken up to the last gradient."""
+    average_information: np.ndarray
+    """Of the parameters, s2 profiled out where it is (k, k), at the last gradient."""
     steps: tuple[Step, ...]
-
-    @property
-    def iterations(self) -> int:
-        """Newton steps taken."""
-        return max(len(self.steps) - 1, 0)
+    """The log, where it was kept."""
 
 
 def optimise(
@@ -54,8 +53,14 @@ def optimise(
     on_step: Callable[[Step], None] | None = None,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
+    compiled: bool = False,
 ) -> Optimum:
-    """Minimise the criterion from `start`; every point tried is finite and no accepted one is worse than the last."""
+    """Minimise the criterion from `start`; every point tried is finite and no accepted one is worse than the last.
+
+    `compiled` allows the loop that is compiled whole where it covers the problem and no log is asked for.
+    """
+    if compiled and on_step is None and _one_term(problem):
+        return _minimise_compiled(problem, start, tolerance, max_iterations)
     theta = _off_zero(problem, np.array(start, dtype=np.float64))
     point = evaluate(problem, theta)
     if point is None:
@@ -86,8 +91,34 @@ def optimise(
         if done or found is None or len(steps) > max_iterations:
             break
     converged = decrease < tolerance
-    point = _snap(problem, point)
-    return Optimum(point, d, decrease, converged, tuple(steps))
+    theta = _snap(problem, point).theta
+    return Optimum(theta, decrease, converged, len(steps) - 1, d.average_information, tuple(steps))
+
+
+def _one_term(problem: Problem) -> bool:
+    return len(problem.structures) == 1 and problem.profiled
+
+
+def _minimise_compiled(problem: Problem, start: np.ndarray, tolerance: float, max_iterations: int) -> Optimum:
+    from . import one_term
+
+    products = problem.system.products
+    theta, decrease, iterations, average = one_term.minimise(
+        products.own[0],
+        products.border[0],
+        products.corner,
+        problem.structures[0].derivatives(start),
+        np.array(start, dtype=np.float64),
+        float(problem.nu),
+        problem.reml,
+        tolerance,
+        max_iterations,
+    )
+    if np.any(np.abs(theta) < _ZERO):
+        point = evaluate(problem, theta)
+        assert point is not None
+        theta = _snap(problem, point).theta
+    return Optimum(theta, decrease, bool(decrease < tolerance), iterations, average, ())
 
 
 def restart(problem: Problem, theta: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,15 @@ import numpy as np
 from .criterion import Problem
 from .crossproducts import CrossProducts, border_sums
 from .standardise import Standardised, standard_response
+
+
+_LOADING = 20
+_refits = itertools.count(1)
+
+
+def worth_compiling() -> bool:
+    """Whether the compiled loop should be used: its kernels are loaded already, or refits have become many enough."""
+    return next(_refits) > _LOADING or "henderson.mixed.one_term" in sys.modules
 
 
 def with_response(

@@ -33,6 +33,7 @@ class Pivots:
 class System(Protocol):
     """A solver of the mixed-model equations at given factors T_k."""
 
+    products: CrossProducts
     q: int
     p: int
     offsets: np.ndarray

@@ -14,8 +14,9 @@ from .. import frame as frames
 from ..errors import ModelError, NotAvailableError
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, cross_products
+from ..mixed.dense import DenseSystem
 from ..mixed.optimise import Optimum, optimise, restart
-from ..mixed.refit import with_response
+from ..mixed.refit import with_response, worth_compiling
 from ..mixed.solution import Solution
 from ..mixed.solver import build_system
 from ..mixed.standardise import Coordinates, Standardised, standardise
@@ -86,7 +87,7 @@ def lmm(
     from ..report.progress import watch
 
     with watch(verbose, products.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
-        optimum = optimise(problem, theta, on_step=on_step)
+        optimum = optimise(problem, theta, on_step=on_step, compiled=not isinstance(problem.system, DenseSystem))
     return _fit(labels, problem, products, model.coordinates, optimum, design, model, frame)
 
 
@@ -101,8 +102,9 @@ def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
             + (" with NaN or infinite values." if response.shape == (fit.nobs,) else ".")
         )
     design, old = fit.design, fit.solution
+    assert fit.model is not None
     model, products, problem = with_response(fit.model, old.products, old.problem, response, design.offset)
-    optimum = optimise(problem, restart(problem, old.theta))
+    optimum = optimise(problem, restart(problem, old.theta), compiled=worth_compiling())
     return _fit(
         fit.labels, problem, products, model.coordinates, optimum, replace(design, y=response), model, fit.frame
     )
@@ -158,7 +160,7 @@ def _require_separable(design: Any) -> None:
 
 
 def _fit(labels, problem, products, coordinates, optimum, design, model, frame) -> MixedFit:
-    solution = Solution(problem, products, coordinates, optimum.point.theta)
+    solution = Solution(problem, products, coordinates, optimum.theta)
     return MixedFit(labels, solution, _status(labels, solution, optimum), design.library, design, model, frame)
 
 
@@ -176,7 +178,7 @@ def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:
 def _identifiability_notes(labels: Labels, solution: Solution, optimum: Optimum) -> list[str]:
     problem = solution.problem
     notes = []
-    for direction in flat_directions(optimum.derivatives.average_information):
+    for direction in flat_directions(optimum.average_information):
         involved = [
             term.text
             for term, at in zip(labels.terms, problem.slices(), strict=True)

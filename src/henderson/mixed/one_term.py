@@ -1,0 +1,294 @@
+"""The whole Newton loop compiled, for a model with one random term and its residual: the most common model of all.
+
+The same formulas as `criterion`, `derivatives` and `optimise`, on the same kernels as `bordered`; nothing but the language
+between them is left out. It pays where Python's own time would be most of a fit: a refit of a small model, which a bootstrap
+does thousands of times, and a single term with very many levels. Needs Numba.
+
+Shapes: own (q, m, m), border (q, m, p + 1), corner (p + 1, p + 1), as `CrossProducts` has them; d (k, m, m) the constant
+derivatives of T in its k parameters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ..sparse.blocks import add_product, left_sided, two_sided
+from ..sparse.leading import back_half, eliminate, inverse_own, schur_corner
+
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
+_LOG_2PI = float(np.log(2.0 * np.pi))
+_SMALLEST_PIVOT = 1e-10
+
+
+@njit(**_OPTIONS)
+def _factor_of(d, theta):
+    """T at theta, its pivots kept off exactly zero (as `optimise` does)."""
+    k, m, _ = d.shape
+    t = np.zeros((m, m))
+    for a in range(k):
+        pivot = False
+        for i in range(m):
+            pivot = pivot or d[a, i, i] != 0.0
+        if pivot and abs(theta[a]) < _SMALLEST_PIVOT:
+            theta[a] = -_SMALLEST_PIVOT if theta[a] < 0.0 else _SMALLEST_PIVOT
+        for i in range(m):
+            for j in range(i + 1):
+                t[i, j] += theta[a] * d[a, i, j]
+    return t
+
+
+@njit(**_OPTIONS)
+def _cholesky(a):
+    """Lower factor of a small matrix in place; False where a pivot is not positive."""
+    n = a.shape[0]
+    for j in range(n):
+        v = a[j, j]
+        for k in range(j):
+            v -= a[j, k] * a[j, k]
+        if not v > 0.0:
+            return False
+        root = np.sqrt(v)
+        a[j, j] = root
+        for i in range(j + 1, n):
+            v = a[i, j]
+            for k in range(j):
+                v -= a[i, k] * a[j, k]
+            a[i, j] = v / root
+    return True
+
+
+@njit(**_OPTIONS)
+def _evaluate(own, border, corner, t, nu, reml):
+    """(deviance, pwrss, L, W, factor of the corner); the deviance is infinite where the factor breaks down."""
+    q, m, _ = own.shape
+    p = corner.shape[0] - 1
+    left = two_sided(own, t, t)
+    for i in range(q):
+        for a in range(m):
+            left[i, a, a] += 1.0
+    w = left_sided(border, t)
+    log_random, bad = eliminate(left, np.zeros(q + 1, np.int64), np.zeros((0, m)), w, 0, q)
+    s = corner.copy()
+    schur_corner(w, s, 0, q)
+    if bad >= 0 or not _cholesky(s):
+        return np.inf, 1.0, left, w, s
+    pwrss = s[p, p] ** 2
+    deviance = log_random + nu * (1.0 + _LOG_2PI + np.log(pwrss / nu))
+    if reml:
+        for j in range(p):
+            deviance += 2.0 * np.log(s[j, j])
+    return deviance, pwrss, left, w, s
+
+
+@njit(**_OPTIONS)
+def _score(own, border, corner, t, left, w, s, s2, reml):
+    """(dD/dT, b, Z'e): first derivatives by T, (m, m), and the vectors (q, m) the second ones need."""
+    q, m, _ = own.shape
+    p = corner.shape[0] - 1
+    beta = np.empty(p)
+    for j in range(p - 1, -1, -1):
+        v = s[p, j]
+        for k in range(j + 1, p):
+            v -= s[k, j] * beta[k]
+        beta[j] = v / s[j, j]
+    b = np.empty((q, m))
+    r = np.empty((q, m))
+    u = np.empty(m)
+    for i in range(q):
+        for j in range(m - 1, -1, -1):
+            v = w[i, j, p]
+            for c in range(p):
+                v -= w[i, j, c] * beta[c]
+            for k in range(j + 1, m):
+                v -= left[i, k, j] * b[i, k]
+            b[i, j] = v / left[i, j, j]
+        for a in range(m):
+            u[a] = 0.0
+            for k in range(a + 1):
+                u[a] += t[a, k] * b[i, k]
+        for a in range(m):
+            v = border[i, a, p]
+            for k in range(m):
+                v -= own[i, a, k] * u[k]
+            for c in range(p):
+                v -= border[i, a, c] * beta[c]
+            r[i, a] = v
+    z_corner = np.zeros((p + 1, p + 1))
+    if reml:
+        inverse = np.zeros((p, p))
+        for j in range(p):
+            inverse[j, j] = 1.0 / s[j, j]
+            for i in range(j + 1, p):
+                v = 0.0
+                for k in range(j, i):
+                    v -= s[i, k] * inverse[k, j]
+                inverse[i, j] = v / s[i, i]
+        for a in range(p):
+            for c in range(a + 1):
+                v = 0.0
+                for k in range(a, p):
+                    v += inverse[k, a] * inverse[k, c]
+                z_corner[a, c] = z_corner[c, a] = v
+    back = w.copy()
+    none = np.zeros((0, m))
+    pointer = np.zeros(q + 1, np.int64)
+    back_half(left, pointer, none, back, 0, q)
+    z_own = np.empty((q, m, m))
+    z_border = np.zeros((q, m, p + 1))
+    inverse_own(left, pointer, none, back, z_corner, none, z_border, z_own, 0, q)
+    slope = np.zeros((m, m))
+    for i in range(q):
+        for a in range(m):
+            for c in range(m):
+                v = 0.0
+                for k in range(m):
+                    for h in range(k + 1):
+                        v += own[i, a, k] * t[k, h] * z_own[i, h, c]
+                for x in range(p):
+                    v += border[i, a, x] * z_border[i, c, x]
+                slope[a, c] += 2.0 * v - 2.0 / s2 * r[i, a] * b[i, c]
+    return slope, b, r
+
+
+@njit(**_OPTIONS)
+def _gradient(d, slope):
+    out = np.empty(d.shape[0])
+    for a in range(d.shape[0]):
+        out[a] = np.sum(d[a] * slope)
+    return out
+
+
+@njit(**_OPTIONS)
+def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
+    """(H, average information): as `derivatives.derivatives`."""
+    q, m, _ = own.shape
+    p = s.shape[0] - 1
+    n_par = d.shape[0]
+    vectors = np.zeros((q, m, n_par))
+    share = np.zeros(n_par)
+    for a in range(n_par):
+        for i in range(q):
+            for j in range(m):
+                v = 0.0
+                for k in range(m):
+                    v += d[a, j, k] * b[i, k]
+                    if k <= j:
+                        turned = 0.0
+                        for h in range(m):
+                            turned += d[a, h, k] * r[i, h]
+                        v += t[j, k] * turned
+                vectors[i, j, a] = v
+                share[a] += v * r[i, j] / s2
+    product = np.zeros((q, m, n_par))
+    add_product(own, vectors, product)
+    average = np.zeros((n_par, n_par))
+    fixed = np.zeros((p, n_par))
+    for i in range(q):
+        for j in range(m):
+            for a in range(n_par):
+                for c in range(n_par):
+                    average[a, c] += vectors[i, j, a] * product[i, j, c]
+                for x in range(p):
+                    fixed[x, a] += border[i, j, x] * vectors[i, j, a]
+    half = left_sided(product, t)
+    for i in range(q):
+        for j in range(m):
+            for a in range(n_par):
+                v = half[i, j, a]
+                for k in range(j):
+                    v -= left[i, j, k] * half[i, k, a]
+                half[i, j, a] = v / left[i, j, j]
+            for a in range(n_par):
+                for c in range(n_par):
+                    average[a, c] -= half[i, j, a] * half[i, j, c]
+                for x in range(p):
+                    fixed[x, a] -= w[i, j, x] * half[i, j, a]
+    for x in range(p):
+        for a in range(n_par):
+            v = fixed[x, a]
+            for k in range(x):
+                v -= s[x, k] * fixed[k, a]
+            fixed[x, a] = v / s[x, x]
+    average -= fixed.T @ fixed
+    average = average / s2 - np.outer(share, share) / nu
+    average = 0.5 * (average + average.T)
+    g = np.zeros((m, m))
+    for j in range(m - 1, -1, -1):
+        if t[j, j] != 0.0:
+            for i in range(m):
+                v = 0.5 * slope[i, j]
+                for k in range(j + 1, m):
+                    v -= g[i, k] * t[k, j]
+                g[i, j] = v / t[j, j]
+    g = 0.5 * (g + g.T)
+    hessian = average.copy()
+    for a in range(n_par):
+        turned = d[a].T @ g
+        for c in range(n_par):
+            hessian[a, c] += 2.0 * np.sum((turned @ d[c]) * np.eye(m))
+    return hessian, average
+
+
+@njit(**_OPTIONS)
+def _direction(gradient, hessian):
+    values, vectors = np.linalg.eigh(hessian)
+    size = np.abs(values)
+    floor = max(1e-8 * size.max(), 1e-300)
+    return -(vectors @ ((vectors.T @ gradient) / np.maximum(size, floor)))
+
+
+@njit(**_OPTIONS)
+def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations):
+    """Newton steps from `start` (k,), with the rules of `optimise.optimise`.
+
+    Returns (theta, predicted decrease at the last gradient, steps taken before it, average information there).
+    """
+    n_par = d.shape[0]
+    theta = start.copy()
+    t = _factor_of(d, theta)
+    deviance, pwrss, left, w, s = _evaluate(own, border, corner, t, nu, reml)
+    previous = np.inf
+    observe = False
+    steps = 0
+    while True:
+        s2 = pwrss / nu
+        slope, b, r = _score(own, border, corner, t, left, w, s, s2, reml)
+        gradient = _gradient(d, slope)
+        hessian, average = _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r)
+        step = _direction(gradient, hessian)
+        decrease = -(gradient @ step)
+        slow = steps > 0 and decrease > 0.1 * previous and (decrease < 1.0 or steps > 5)
+        observe = observe or slow
+        if observe and decrease >= tolerance:
+            observed = np.empty((n_par, n_par))
+            for a in range(n_par):
+                near = theta.copy()
+                size = 1e-6 * max(abs(near[a]), 0.1)
+                near[a] += size
+                t_near = _factor_of(d, near)
+                _, p_near, l_near, w_near, s_near = _evaluate(own, border, corner, t_near, nu, reml)
+                slope_near, _, _ = _score(own, border, corner, t_near, l_near, w_near, s_near, p_near / nu, reml)
+                observed[:, a] = (_gradient(d, slope_near) - gradient) / size
+            if np.all(np.isfinite(observed)):
+                step = _direction(gradient, 0.5 * (observed + observed.T))
+                decrease = -(gradient @ step)
+        previous = decrease
+        done = decrease < tolerance
+        noise = 1e-13 * max(abs(deviance), nu)
+        share = 1.0
+        moved = False
+        while share > 1e-8:
+            trial = theta + share * step
+            t_trial = _factor_of(d, trial)
+            found = _evaluate(own, border, corner, t_trial, nu, reml)
+            if found[0] <= deviance - 1e-4 * share * decrease + noise:
+                moved = True
+                break
+            share *= 0.4
+        if moved:
+            theta, t = trial, t_trial
+            deviance, pwrss, left, w, s = found
+            steps += 0 if done else 1
+        if done or not moved or steps > max_iterations:
+            return theta, decrease, steps, average
