@@ -1,7 +1,8 @@
 """The shell's door: `henderson fit`, `henderson datasets`.
 
-Exit codes: 0 the fit can be used; 1 the formula, the data or the model is wrong; 2 the command line is wrong; 3 the fit did not
-converge (what it reached is printed all the same). Results go to standard output, everything else to standard error.
+Exit codes: 0 the fit can be used; 1 the formula, the data or the model is wrong; 2 the command line is
+wrong; 3 the fit did not converge (what it reached is printed all the same). Results go to standard output,
+everything else to standard error.
 """
 
 from __future__ import annotations
@@ -43,13 +44,17 @@ def _root(
 
 @app.command()
 def fit(
-    formula: Annotated[str, typer.Argument(help='The model, for example "Reaction ~ Days + (Days | Subject)".')],
+    formula: Annotated[
+        str, typer.Argument(help='The model, for example "Reaction ~ Days + (Days | Subject)".')
+    ],
     file: Annotated[str, typer.Argument(help="A CSV or Parquet file.")],
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
     weights: Annotated[str | None, typer.Option(help="Column of precision weights.", metavar="COL")] = None,
     offset: Annotated[str | None, typer.Option(help="Column of offsets.", metavar="COL")] = None,
     out: Annotated[Path | None, typer.Option(help="Save the fit to this file.", metavar="FIT.zip")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a record for machines, not the summary.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a record for machines, not the summary.")
+    ] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the fit to this file.", metavar="PLOT.png")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print a line for each iteration.")] = False,
 ) -> None:
@@ -76,7 +81,9 @@ def fit(
 @app.command()
 def datasets(
     name: Annotated[str | None, typer.Argument(help="One of them: print its rows as CSV.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the rows to this file instead.", metavar="FILE.csv")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the rows to this file instead.", metavar="FILE.csv")
+    ] = None,
 ) -> None:
     """List the classic data sets, or give one as CSV."""
     from . import datasets as sets

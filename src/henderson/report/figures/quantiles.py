@@ -1,0 +1,65 @@
+"""Normal quantile plots: are the residuals and the random effects as normal as the model takes them to be?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .page import BLUE, GRID, INK, MANY, RED, Page, dress, grid_shape, short
+
+PANELS = 9
+
+
+def draw(fit: Any) -> Page:
+    """Residuals and, over their own standard deviations, the BLUPs of each effect."""
+    samples = [("Residuals", _finite(fit.residuals_as("pearson")))]
+    for term, u, pev, sigma in zip(
+        fit.labels.terms, fit.solution.u, fit.solution.prediction_error, fit.solution.covariances, strict=True
+    ):
+        for i, effect in enumerate(term.effects):
+            # Var(u^) = Var(u) - PEV: a BLUP is shrunk, the more the less is known of its level.
+            spread = np.sqrt(np.maximum(sigma[i, i] - pev[:, i, i], 0.0))
+            known = spread > 1e-8 * np.sqrt(sigma[i, i]) if sigma[i, i] > 0 else np.zeros(len(u), dtype=bool)
+            if known.sum() > 2:
+                samples.append((f"{effect} | {term.group}", u[known, i] / spread[known]))
+    more = len(samples) - PANELS
+    samples = samples[:PANELS]
+    rows, columns = grid_shape(len(samples), 1.8)
+    page = Page(max(3.4 * columns, 4.4), max(3.3 * rows, 3.9) + 0.5)
+    panels = page.subplots(rows, columns, squeeze=False)
+    for axes, (name, values) in zip(panels.flat, samples, strict=False):
+        _panel(axes, values)
+        dress(axes, "normal quantile", "", f"{name} ({len(values)})")
+    for axes in list(panels.flat)[len(samples) :]:
+        axes.set_visible(False)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("value / its standard deviation", fontsize=9, color=INK)
+    note = f" {more} more effects are not drawn." if more > 0 else ""
+    page.heading(
+        "Normal quantile plots",
+        short(fit.formula),
+        f"Grey: where 95 % of normal values lie, point by point.{note}",
+    )
+    return page
+
+
+def _panel(axes: Any, values: np.ndarray) -> None:
+    from scipy.special import betaincinv, ndtri
+
+    values = np.sort(values)
+    n = len(values)
+    at = np.arange(1, n + 1) if n <= MANY else np.unique(np.geomspace(1, n / 2, 400).astype(int))
+    if n > MANY:
+        at = np.unique(np.concatenate([at, n + 1 - at, np.linspace(1, n, 400).astype(int)]))
+    quantile = ndtri((at - 0.375) / (n + 0.25))
+    low, high = (ndtri(betaincinv(at, n + 1 - at, p)) for p in (0.025, 0.975))
+    axes.fill_between(quantile, low, high, color=GRID, linewidth=0, zorder=1)
+    axes.plot(quantile, quantile, color=RED, linewidth=1.2, zorder=2)
+    axes.scatter(
+        quantile, values[at - 1], s=12 if n < 500 else 6, color=BLUE, alpha=0.8, linewidths=0, zorder=3
+    )
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
