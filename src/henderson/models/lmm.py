@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,8 @@ def _require_separable(design: Any) -> None:
 
 def _fit(labels, problem, products, coordinates, optimum, design, model, frame) -> MixedFit:
     solution = Solution(problem, products, coordinates, optimum.theta)
-    return MixedFit(labels, solution, _status(labels, solution, optimum), design.library, design, model, frame)
+    status = partial(_status, labels, solution, optimum)
+    return MixedFit(labels, solution, status, design.library, design, model, frame)
 
 
 def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class MixedFit:
         self,
         labels: Labels,
         solution: Solution,
-        status: Status,
+        status: Status | Callable[[], Status],
         library: str,
         design: Design | None = None,
         model: Standardised | None = None,
@@ -61,7 +61,7 @@ class MixedFit:
     ):
         self.labels = labels
         self.solution = solution
-        self.status = status
+        self._status = status
         self.library = library
         self.model = model
         self.frame = frame
@@ -74,6 +74,11 @@ class MixedFit:
     def spec(self) -> Mapping[str, Any]:
         """What makes the columns of the model again from a new table; JSON holds it."""
         return self.design.spec if self._saved is None else self._saved.spec
+
+    @cached_property
+    def status(self) -> Status:
+        """One verdict: converged, boundary or not converged, with what is left to gain and what to do."""
+        return self._status() if callable(self._status) else self._status
 
     @property
     def formula(self) -> str:
