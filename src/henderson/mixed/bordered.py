@@ -358,6 +358,18 @@ class BorderedSystem:
                 out[inner.k] = self._inverse[inner.places]
         return out
 
+    def pair_blocks(self) -> list[np.ndarray]:
+        links = iter(self._links)
+        inner = iter([each for each in self._inner if each.k != each.l])
+        out = []
+        for pair in self.products.pairs:
+            if self._lead not in (pair.k, pair.l):
+                out.append(self._inverse[next(inner).places])
+                continue
+            blocks = self._z[1][next(links).entries].transpose(0, 2, 1)
+            out.append(blocks if pair.k == self._lead else blocks.transpose(0, 2, 1))
+        return out
+
     # -- products with the cross-product matrix ----------------------------------------------------------------------
 
     def border(self) -> np.ndarray:

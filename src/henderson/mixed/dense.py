@@ -97,6 +97,15 @@ class DenseSystem:
             out.append(square[level, :, level, :])
         return out
 
+    def pair_blocks(self) -> list[np.ndarray]:
+        out = []
+        for pair in self.products.pairs:
+            mk, ml = self.sizes[pair.k][1], self.sizes[pair.l][1]
+            rows = self.offsets[pair.k] + pair.rows[:, None] * mk + np.arange(mk)
+            cols = self.offsets[pair.l] + pair.cols[:, None] * ml + np.arange(ml)
+            out.append(self._inverse[rows[:, :, None], cols[:, None, :]])
+        return out
+
     def multiply(self, vectors: np.ndarray) -> np.ndarray:
         return self._a[:-1, :-1] @ vectors
 

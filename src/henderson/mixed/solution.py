@@ -14,6 +14,7 @@ import numpy as np
 from .criterion import Point, Problem, evaluate
 from .crossproducts import CrossProducts
 from .information import Information, information
+from .prediction import prediction_variance
 from .standardise import Coordinates
 
 
@@ -131,7 +132,9 @@ class Solution:
             out.append(factor @ block @ factor.T)
         return out
 
-    def prediction_variance(self, x: np.ndarray, z: Sequence[np.ndarray | None], levels: Sequence[np.ndarray]) -> np.ndarray:
+    def prediction_variance(
+        self, x: np.ndarray, z: Sequence[np.ndarray | None], levels: Sequence[np.ndarray]
+    ) -> np.ndarray:
         """Var(x'beta^ + sum z_k'u^_k - x'beta - sum z_k'u_k) for each row: the joint variance of beta^ and u^ - u.
 
         Parameters
@@ -141,38 +144,7 @@ class Solution:
         levels : for each term (n,), the level of each row; -1 for a level that was not fitted: its prior variance
             z' Sigma z is added, independent of everything else (rows are treated one by one).
         """
-        system = self.problem.system
-        self.factorised()
-        scale = np.sqrt(self.scale2)
-        n = len(x)
-        out = np.zeros(n)
-        chunk = max(1, 4_000_000 // (system.q + system.p + 1))
-        x_standard = self._standard_rows(x)
-        for lo in range(0, n, chunk):
-            rows = slice(lo, min(lo + chunk, n))
-            size = rows.stop - lo
-            rhs = np.zeros((system.q + system.p, size))
-            rhs[system.q :] = x_standard[rows].T
-            for k, (zk, level) in enumerate(zip(z, levels, strict=True)):
-                if zk is None:
-                    continue
-                t = self.point.factors[k]
-                m = t.shape[0]
-                standard = zk[rows] @ self.coordinates.back[k] @ t
-                known = np.flatnonzero(level[rows] >= 0)
-                at = self.products.offsets[k] + level[rows][known][:, None] * m + np.arange(m)
-                rhs[at, known[:, None]] = standard[known]
-                new = level[rows] < 0
-                out[rows][new] += (standard[new] ** 2).sum(axis=1)
-            half = system.half_solve(rhs)
-            out[rows] += np.einsum("ij,ij->j", half, half)
-        return out * scale**2
-
-    def _standard_rows(self, x: np.ndarray) -> np.ndarray:
-        """Rows of the user's X in coordinates of q: x r^-1."""
-        from scipy.linalg import solve_triangular
-
-        return solve_triangular(self.coordinates.r, x.T, trans=1).T if x.shape[1] else x
+        return prediction_variance(self, x, z, levels)
 
     @cached_property
     def information(self) -> Information:

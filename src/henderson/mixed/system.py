@@ -70,6 +70,11 @@ class System(Protocol):
         """The (level, level) blocks of the prepared inverse: (q_k, m_k, m_k) for each term; after `invert`."""
         ...
 
+    def pair_blocks(self) -> list[np.ndarray]:
+        """The blocks of the prepared inverse for the pairs of levels that meet, as `CrossProducts.pairs` lists them:
+        (nb, m_k, m_l) for each; after `invert`."""
+        ...
+
     def multiply(self, vectors: np.ndarray) -> np.ndarray:
         """[Z X]'[Z X] v for v (q + p, r): the unscaled cross-products, without y."""
         ...
