@@ -95,7 +95,8 @@ def test_other_libraries():
 
 
 def test_a_table_of_ones_own():
-    datasets.load("sleepstudy").loc[0, "Reaction"] = 0.0
+    table = datasets.load("sleepstudy")
+    table.loc[0, "Reaction"] = 0.0
     assert datasets.load("sleepstudy").loc[0, "Reaction"] == 249.56
     datasets.describe("sleepstudy")["title"] = "changed"
     assert datasets.describe("sleepstudy")["title"] != "changed"

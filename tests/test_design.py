@@ -620,3 +620,49 @@ def test_a_million_rows_are_fast():
     n, rng = 10**6, np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n), "g": rng.integers(0, 50_000, n)})
     assert _best(lambda: go("y ~ x + (x | g)", data), 4) < 0.5  # 18 ms on a quiet machine
+
+
+# -- corners -----------------------------------------------------------------------------------
+
+
+def test_new_data_for_a_mean_alone(small):
+    d = go("y ~ 1", small)
+    assert design.needed_again(d.spec) == []
+    for table in (
+        {"a": [1, 2, 3]},
+        pd.DataFrame({"a": [1, 2, 3]}),
+        pl.DataFrame({"a": [1, 2, 3]}),
+        pl.LazyFrame({"a": [1, 2, 3]}),
+    ):
+        assert again(d, table).X.tolist() == [[1], [1], [1]]
+
+
+def test_a_column_as_number_and_as_factor(small):
+    d = go("y ~ g + C(g)", small)
+    assert d.p == 13
+    assert np.array_equal(again(d, small).X, d.X)
+    with pytest.raises(DataError, match="holds labels where the model had numbers"):
+        again(d, {"g": ["0", "1"]})
+
+
+def test_large_interactions_are_coded_in_time():
+    rng = np.random.default_rng(3)
+    data = {name: rng.choice(["u", "v"], 400) for name in "abcdefgh"} | {"y": rng.normal(size=400)}
+    start = time.perf_counter()
+    d = go("y ~ " + ":".join("abcdefgh"), data)
+    assert d.p == 256
+    assert time.perf_counter() - start < 5
+
+
+def test_the_record_does_not_keep_the_columns_alive(small):
+    import gc
+    import weakref
+
+    f = fm.parse("y ~ x + poly(z, 2) + (x | g)")
+    table = frame.read_for(f, small)
+    column = weakref.ref(table["z"])
+    d = design.build(f, table)
+    del table
+    gc.collect()
+    assert column() is None
+    assert d.spec["state"]["poly(z, 2)"]["alpha"]

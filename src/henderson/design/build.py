@@ -12,7 +12,7 @@ from henderson.design.factors import chosen_contrasts, evaluator_of
 from henderson.design.matrices import fixed_matrix, random_blocks, structure_of, total_offset
 from henderson.design.record import Design
 from henderson.design.rows import complete_rows, positive_weights
-from henderson.design.spec import make_spec
+from henderson.design.spec import column_records, make_spec
 from henderson.formula import Formula
 from henderson.frame import Frame
 
@@ -57,6 +57,9 @@ def build(
     X, x_names, assign = fixed_matrix(structure, formula, evaluator)
     blocks, structures = random_blocks(formula, evaluator, frame, rows)
     offsets = total_offset(formula, evaluator, offset, frame, rows)
+    # The record is made when it is asked for; until then it must not keep the columns of the table alive.
+    columns, state = column_records(formula, evaluator), evaluator.state
+    named = (weights if isinstance(weights, str) else None, offset if isinstance(offset, str) else None)
     return Design(
         formula=formula,
         y=y,
@@ -73,9 +76,7 @@ def build(
         dropped=dropped,
         response=formula.response_name,
         library=frame.library,
-        make_spec=lambda: make_spec(
-            formula, evaluator, structure, x_names, blocks, structures, weights, offset
-        ),
+        make_spec=lambda: make_spec(formula, columns, state, structure, x_names, blocks, structures, *named),
     )
 
 

@@ -78,7 +78,7 @@ class Evaluator:
         if isinstance(node, Name):
             if node.name in self.labels:
                 return self.labels[node.name]
-            return Numbers(self.numbers[node.name])
+            return Numbers(self._column(node, inside=False))
         assert isinstance(node, Call)
         if FUNCTIONS[node.name].factor:
             column = strip(node.args[0])
@@ -161,7 +161,9 @@ class Evaluator:
             return np.full(self.nrow, np.pi)
         if node.name in self.numbers:
             return self.numbers[node.name]
-        labels = self.labels[node.name]
+        labels = self.labels.get(node.name)
+        if labels is None:
+            raise DataError(f"column '{node.name}' holds labels where the model had numbers.")
         if set(labels.levels) <= {False, True} and all(isinstance(v, bool) for v in labels.levels):
             return np.array([float(v) for v in labels.levels])[labels.codes]
         shown = ", ".join(repr(str(v)) for v in labels.levels[:3])

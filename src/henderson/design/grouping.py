@@ -109,14 +109,18 @@ def match_levels(column: Column, levels: Sequence[Label]) -> NDArray[np.int32]:
 def _unknown_labels(
     columns: Sequence[Column], codes: NDArray[np.int32], rows: NDArray[np.intp] | None
 ) -> tuple[Label | None, ...]:
-    found: dict[Label | None, None] = {}
     at = np.flatnonzero(codes < 0)
+    if at.size == 0:
+        return ()
     if rows is not None:
         at = rows[at]
-    for row in at:
-        labels = [c.factor.levels[v] if (v := c.factor.values[row]) >= 0 else None for c in columns]
-        if None in labels:
+    factors = [column.factor for column in columns]
+    seen = np.unique(np.column_stack([factor.values[at] for factor in factors]), axis=0)
+    found: dict[Label | None, None] = {}
+    for each in seen.tolist():
+        if min(each) < 0:
             found[None] = None
-        else:
-            found[labels[0] if len(labels) == 1 else ":".join(str(v) for v in labels)] = None
+            continue
+        labels = [factor.levels[code] for factor, code in zip(factors, each, strict=True)]
+        found[labels[0] if len(labels) == 1 else ":".join(str(label) for label in labels)] = None
     return tuple(found)

@@ -51,7 +51,7 @@ def rebuild(
     Parameters
     ----------
     spec : `Design.spec`, also after a round trip through JSON.
-    frame : holds the columns `needed_again(spec, ...)`. A model without any needs a table of any one column.
+    frame : holds the columns `needed_again(spec, ...)`.
     response : whether y is wanted too.
     random : whether the random blocks are wanted.
     offset : numbers for each row of the new table (or a column name) in place of the model's `offset=`.

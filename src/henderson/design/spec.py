@@ -23,28 +23,33 @@ from henderson.formula import Formula
 VERSION = 1
 
 
+def column_records(formula: Formula, evaluator: Evaluator) -> dict[str, dict[str, Any]]:
+    """Kind of each column, and levels and contrast of the factors."""
+    return {name: _column(evaluator, name) for name in names_of(nodes_of(formula, True, True))}
+
+
 def make_spec(
     formula: Formula,
-    evaluator: Evaluator,
+    columns: dict[str, dict[str, Any]],
+    state: dict[str, dict[str, Any]],
     structure: Structure,
     x_names: tuple[str, ...],
     blocks: Sequence[RandomBlock],
     structures: Sequence[Structure],
-    weights: Any,
-    offset: Any,
+    weights: str | None,
+    offset: str | None,
 ) -> dict[str, Any]:
     """The record of a built design; equal to itself after a round trip through JSON."""
-    names = names_of(nodes_of(formula, True, True))
     return {
         "version": VERSION,
         "formula": formula.text,
-        "columns": {name: _column(evaluator, name) for name in names},
-        "state": evaluator.state,
+        "columns": columns,
+        "state": state,
         "structure": plain_structure(structure),
         "x_names": list(x_names),
         "blocks": [_block(block, each) for block, each in zip(blocks, structures, strict=True)],
-        "weights": weights if isinstance(weights, str) else None,
-        "offset": offset if isinstance(offset, str) else None,
+        "weights": weights,
+        "offset": offset,
         "offset_array": offset is not None and not isinstance(offset, str),
     }
 

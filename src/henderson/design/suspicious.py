@@ -18,7 +18,7 @@ def refuse_numbers_as_text(column: Column) -> None:
     ------
     DataError : names the first entry that is not a number.
     """
-    if not getattr(column, "text", False) or len(column.levels) < 6:
+    if not column.text or len(column.levels) < 6:
         return
     odd = [i for i, level in enumerate(column.levels) if not is_number(level)]
     if not odd or len(column.levels) - len(odd) < 5 or len(odd) * 10 > len(column.levels):

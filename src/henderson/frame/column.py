@@ -24,10 +24,9 @@ class Column:
         missing.
     levels : labels in order (factor), () otherwise.
     ordered : whether the caller's factor is ordered.
-    raw : numeric only: the caller's own numbers, of any numeric type, not copied. Do not write into it.
+    raw : the caller's own numbers, of any numeric type, not copied: do not write into it. Factor: the codes.
+    text : whether the levels were made from text, so that numbers among them are suspicious.
     """
-
-    __slots__ = ("__dict__", "kind", "levels", "name", "ordered", "raw")
 
     def __init__(
         self,
@@ -44,9 +43,6 @@ class Column:
         self.levels = levels
         self.ordered = ordered
         self.text = text
-
-    text: bool
-    """Whether the levels were made from text (so that numbers among them are suspicious)."""
 
     def __repr__(self) -> str:
         what = f"{len(self.levels)} levels" if self.kind == "factor" else str(self.raw.dtype)

@@ -33,7 +33,21 @@ def codes_and_values(raw: NDArray) -> tuple[NDArray[np.int32], NDArray]:
             return _by_table(raw, low, high)
         return _by_hash(raw)
     raw = raw.astype(np.float64, copy=False)
-    return _by_sort(raw) if raw.size <= 10_000 else _by_hash(raw)
+    if raw.size <= 10_000:
+        return _by_sort(raw)
+    whole = _as_whole(raw)
+    return _by_hash(raw) if whole is None else whole
+
+
+def _as_whole(raw: NDArray) -> tuple[NDArray[np.int32], NDArray] | None:
+    """Floats that are whole numbers (as integers with missing values among them are), by way of integers."""
+    missing = np.isnan(raw)
+    filled = np.where(missing, raw[np.argmin(missing)], raw)
+    if missing.all() or not (np.abs(filled).max() < 2**53 and np.array_equal(filled, np.floor(filled))):
+        return None
+    codes, values = codes_and_values(filled.astype(np.int64))
+    codes[missing] = -1
+    return codes, values
 
 
 def _by_table(raw: NDArray, low: int, high: int) -> tuple[NDArray[np.int32], NDArray]:

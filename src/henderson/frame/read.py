@@ -39,19 +39,34 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
         path = Path(data)
         kind = file_kind(path)
         check_file(path)
-        _check_names(wanted, read_header(path, kind), places, text)
-        if not wanted:
-            raise DataError("no column is asked for.")
-        return _typed(_columns_of(read_columns(path, kind, wanted), wanted), "pandas")
+        header = read_header(path, kind)
+        _check_names(wanted, header, places, text)
+        table = read_columns(path, kind, wanted or header[:1])
+        return _typed(_columns_of(table, wanted), "pandas", _length(table))
     if isinstance(data, Mapping):
         _check_names(wanted, list(data), places, text)
-        return _typed({name: data[name] for name in wanted}, "pandas")
+        return _typed({name: data[name] for name in wanted}, "pandas", _mapping_length(data, wanted))
     if isinstance(data, np.ndarray) and data.dtype.names:
         _check_names(wanted, list(data.dtype.names), places, text)
-        return _typed({name: data[name] for name in wanted}, "pandas")
+        return _typed({name: data[name] for name in wanted}, "pandas", len(data))
     table, library = _open(data)
     _check_names(wanted, _names_of(table), places, text)
-    return _typed(_columns_of(table, wanted), library)
+    columns = _columns_of(table, wanted)
+    return _typed(columns, library, 0 if columns else _length(table))
+
+
+def _mapping_length(data: Mapping[str, Any], wanted: list[str]) -> int:
+    first = next(iter(data.values()), ())
+    return 0 if wanted or not hasattr(first, "__len__") else len(first)
+
+
+def _length(table: Any) -> int:
+    """Rows of a table of which no column is wanted."""
+    import narwhals as nw
+
+    if isinstance(table, nw.LazyFrame):
+        return int(table.select(nw.len()).collect().item())
+    return len(table)
 
 
 def read_for(formula: Any, data: Any, *, weights: Any = None, offset: Any = None) -> Frame:
@@ -136,7 +151,8 @@ def _listing(there: Sequence[Any]) -> str:
     return f"There are {shown}{' ...' if len(there) > 12 else ''}." if there else "The table has no columns."
 
 
-def _typed(columns: dict[str, Any], library: str) -> Frame:
+def _typed(columns: dict[str, Any], library: str, nrow: int) -> Frame:
+    """`nrow` is what counts where no column is wanted."""
     typed: dict[str, Column] = {name: convert(name, values) for name, values in columns.items()}
     lengths = {name: len(column) for name, column in typed.items()}
     if len(set(lengths.values())) > 1:
@@ -144,8 +160,8 @@ def _typed(columns: dict[str, Any], library: str) -> Frame:
             (a, b) for a in lengths.items() for b in lengths.items() if a[1] != b[1]
         )
         raise DataError(f"column '{first}' has {n} values and column '{other}' has {m}.")
-    nrow = next(iter(lengths.values()), 0)
-    if typed and nrow == 0:
+    nrow = next(iter(lengths.values()), nrow)
+    if nrow == 0:
         raise DataError("the table has no rows.")
     return Frame(typed, nrow, library)
 
