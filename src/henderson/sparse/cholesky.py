@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
-from .blas import NOTRANS, RIGHT, TRANS, potrf, set_threads, syrk, trsm
+from .blas import NOTRANS, RIGHT, TRANS, gemm, potrf, set_threads, syrk, trsm
 from .threads import blas_threads
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ at = np.uint64  # an index known not to be negative: Numba then leaves out its w
 # A front with fewer multiply-adds than this is worked on by plain loops: a call to BLAS costs more.
 TINY_WORK = 2500
 # A front with more flops than this uses all BLAS threads.
-THREADED_FLOPS = 2e7
+THREADED_FLOPS = 1e8
+# Columns of a large front eliminated at a time.
+BLOCK = 256
 
 
 @njit(cache=True, nogil=True)
@@ -71,17 +73,39 @@ def tiny_update(a, base, nc, nr, w, to):
 
 
 @njit(cache=True, nogil=True)
-def large_panel(a, base, nc, nr):
-    """Cholesky of a panel (nr, nc) by LAPACK and BLAS; returns the bad column or -1."""
-    info = potrf(nc, a, base, nr)
-    if info > 0:
-        return info - 1
-    if not a[base + (nc - 1) * (nr + 1)] > 0.0:  # NaN goes through some LAPACKs unseen
-        for j in range(nc):
-            if not a[base + j * (nr + 1)] > 0.0:
-                return j
-    if nr > nc:
-        trsm(RIGHT, TRANS, nr - nc, nc, 1.0, a, base, nr, a, base + nc, nr)
+def large_panel(a, base, nc, nr, threads):
+    """Cholesky of a panel (nr, nc) by LAPACK and BLAS, BLOCK columns at a time; returns the bad column or -1.
+
+    With several threads only the long products are threaded: inside potrf threads wait for each other far too often.
+    """
+    j = 0
+    while j < nc:
+        b = nc - j if nc - j < 2 * BLOCK else BLOCK
+        diag = base + j * (nr + 1)
+        info = potrf(b, a, diag, nr)
+        if info > 0:
+            return j + info - 1
+        if not a[diag + (b - 1) * (nr + 1)] > 0.0:  # NaN goes through some LAPACKs unseen
+            for k in range(b):
+                if not a[diag + k * (nr + 1)] > 0.0:
+                    return j + k
+        rest = nr - j - b
+        if rest > 0:
+            cols = nc - j - b
+            if threads > 1:
+                set_threads(threads)
+            trsm(RIGHT, TRANS, rest, b, 1.0, a, diag, nr, a, diag + b, nr)
+            if cols > 0:
+                after = diag + b * (nr + 1)
+                syrk(NOTRANS, cols, b, -1.0, a, diag + b, nr, 1.0, a, after, nr)
+                if rest > cols:
+                    gemm(
+                        NOTRANS, TRANS, rest - cols, cols, b, -1.0, a, diag + b + cols, nr, a, diag + b, nr,
+                        1.0, a, after + cols, nr,
+                    )  # fmt: skip
+            if threads > 1:
+                set_threads(1)
+        j += b
     return -1
 
 
@@ -139,7 +163,6 @@ def factor_list(
     panels, work, threads,
 ):  # fmt: skip
     """Factorise the supernodes of `todo`, children first; returns the bad column or -1."""
-    now = 1
     for t in range(todo.size):
         s = todo[t]
         nc = start[s + 1] - start[s]
@@ -161,19 +184,13 @@ def factor_list(
         k = apply_direct(lists, list_ptr[s], k1, nc, rel, panels, panels, base, nr, 0)
 
         tiny = nc * nr * nr < TINY_WORK
-        if threads > 1:
-            x, r = float(nc), float(m)
-            want = threads if x * x * x / 3.0 + x * x * r + x * r * r > THREADED_FLOPS else 1
-            if want != now:
-                set_threads(want)
-                now = want
+        x, r = float(nc), float(m)
+        many = threads if x * x * x / 3.0 + x * x * r + x * r * r > THREADED_FLOPS else 1
         if tiny or nc == 1:
             bad = tiny_panel(panels, base, nc, nr)
         else:
-            bad = large_panel(panels, base, nc, nr)
+            bad = large_panel(panels, base, nc, nr, many)
         if bad >= 0:
-            if now > 1:
-                set_threads(1)
             return start[s] + bad
         if m == 0 or up[s] < 0 or direct[s]:
             continue
@@ -182,7 +199,11 @@ def factor_list(
         if tiny or nc <= 2:
             tiny_update(panels, base, nc, nr, work, to)
         else:
+            if many > 1:
+                set_threads(many)
             syrk(NOTRANS, m, nc, -1.0, panels, base + nc, nr, 0.0, work, to, m)
+            if many > 1:
+                set_threads(1)
         c = first_child[s]
         while c >= 0:
             if not direct[c]:
@@ -194,8 +215,6 @@ def factor_list(
                 add_columns(work, update_at[c], mc, rel, r0, own, mc, work, to, m, nc)
             c = next_child[c]
         apply_direct(lists, k, k1, nr, rel, panels, work, to, m, nc)
-    if now > 1:
-        set_threads(1)
     return -1
 
 

@@ -32,6 +32,8 @@ Array = np.ndarray
 MIN_PARALLEL_FLOPS = 1e8
 # From this order on an inverse block takes the place of its parent's once nothing else needs that one.
 MOVE_ORDER = 64
+# Columns of scratch the selected inverse may use per front, twice (see selinv.BLOCK).
+SCRATCH_COLUMNS = 192
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +277,8 @@ def make(symbolic: Symbolic, threads: int) -> Schedule:
     update_size = end
     end = 0
     scratch: list[int] = []
-    panel = np.diff(y.start) * np.diff(y.row_ptr)
+    width = np.diff(y.start)
+    panel = np.minimum(width, 2 * SCRATCH_COLUMNS) * (width + np.diff(y.row_ptr))
     for todo in [*groups, top]:
         scratch.append(end)
         end += int(panel[todo].max()) if todo.size else 0

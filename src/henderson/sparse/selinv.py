@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 at = np.uint64  # an index known not to be negative: Numba then leaves out its wrap-around
 
 TINY_WORK = 2500
-THREADED_FLOPS = 2e7
-# Columns of Z11 updated at a time: only the lower triangle is wanted, and gemm knows no triangles.
-BLOCK = 96
+THREADED_FLOPS = 1e8
+# Columns of a large front worked on at a time, and of its diagonal block: gemm knows no triangles.
+BLOCK = 192
+STRIP = 64
 
 
 @njit(cache=True, nogil=True)
@@ -111,29 +112,54 @@ def tiny_front(a, z, base, nc, m, nr, w, wb, inverse):
 
 
 @njit(cache=True, nogil=True)
-def large_front(a, z, base, nc, m, nr, w, wb, t, tb):
-    """Z11 and Z21 of a front by BLAS; t scratch for m x nc. The panel of z holds a copy of that of L."""
-    if m > 0:
-        trsm(RIGHT, NOTRANS, m, nc, 1.0, a, base, nr, z, base + nc, nr)
-    trtri(nc, z, base, nr)
-    lauum(nc, z, base, nr)
-    if m == 0:
-        return
-    symm(m, nc, -1.0, w, wb, m, z, base + nc, nr, 0.0, t, tb, m)
-    j = 0
-    while j < nc:
-        b = min(BLOCK, nc - j)
-        gemm(
-            TRANS, NOTRANS, nc - j, b, m, -1.0, z, base + nc + j * nr, nr, t, tb + j * m, m,
-            1.0, z, base + j * nr + j, nr,
-        )  # fmt: skip
-        j += b
-    for j in range(nc):
-        zj = base + j * nr
-        for i in range(j):  # the blocks on the diagonal were updated whole
-            z[at(zj + i)] = 0.0
-        for p in range(m):
-            z[at(zj + nc + p)] = t[at(tb + j * m + p)]
+def large_front(a, z, base, nc, m, nr, w, wb, t, tb, threads):
+    """Z11 and Z21 of a front by BLAS; t scratch for (nc + m) x BLOCK. The panel of z holds a copy of that of L.
+
+    The same recursion as between supernodes, BLOCK columns at a time from the last: nearly all of the work is then in
+    products with a known symmetric matrix, faster than LAPACK's dpotri, and only the lower triangle is formed.
+    """
+    end = nc
+    while end > 0:
+        b = end if end < 2 * BLOCK else BLOCK
+        j = end - b
+        diag = base + j * (nr + 1)
+        x = diag + b
+        cols = nc - end
+        rest = cols + m
+        if rest > 0:
+            if threads > 1:
+                set_threads(threads)
+            trsm(RIGHT, NOTRANS, rest, b, 1.0, a, diag, nr, z, x, nr)
+            if cols > 0:
+                after = base + end * (nr + 1)
+                symm(cols, b, -1.0, z, after, nr, z, x, nr, 0.0, t, tb, rest)
+                if m > 0:
+                    low = after + cols
+                    gemm(TRANS, NOTRANS, cols, b, m, -1.0, z, low, nr, z, x + cols, nr, 1.0, t, tb, rest)
+                    gemm(NOTRANS, NOTRANS, m, b, cols, -1.0, z, low, nr, z, x, nr, 0.0, t, tb + cols, rest)
+            if m > 0:
+                beta = 1.0 if cols > 0 else 0.0
+                symm(m, b, -1.0, w, wb, m, z, x + cols, nr, beta, t, tb + cols, rest)
+            if threads > 1:
+                set_threads(1)
+        trtri(b, z, diag, nr)
+        lauum(b, z, diag, nr)
+        if rest > 0:
+            k = 0
+            while k < b:
+                width = min(STRIP, b - k)
+                gemm(
+                    TRANS, NOTRANS, b - k, width, rest, -1.0, z, x + k * nr, nr, t, tb + k * rest, rest,
+                    1.0, z, diag + k * (nr + 1), nr,
+                )  # fmt: skip
+                k += width
+            for k in range(b):
+                to = diag + k * nr
+                for i in range(k):  # the strips on the diagonal were updated whole
+                    z[at(to + i)] = 0.0
+                for p in range(rest):
+                    z[at(to + b + p)] = t[at(tb + k * rest + p)]
+        end = j
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -221,7 +247,6 @@ def inverse_list(
     gather_at, inverse_at, scratch, panels, out, work, threads,
 ):  # fmt: skip
     """Selected inverse on the supernodes of `todo`, the last first (parents before children)."""
-    now = 1
     kept = start[start.size - 1] - drop
     small = np.empty(4 * TINY_WORK)
     for t in range(todo.size - 1, -1, -1):
@@ -269,12 +294,8 @@ def inverse_list(
             if wb != gather_at[s]:
                 for k in range(m * m):
                     work[at(wb + k)] = work[at(gather_at[s] + k)]
-        if threads > 1:
-            x, r = float(nc), float(m)
-            want = threads if x * x * x / 3.0 + x * x * r + x * r * r > THREADED_FLOPS else 1
-            if want != now:
-                set_threads(want)
-                now = want
+        x, r = float(nc), float(m)
+        many = threads if x * x * x / 3.0 + x * x * r + x * r * r > THREADED_FLOPS else 1
         if tiny:
             tiny_front(panels, out, base, nc, m, ld, work, wb, small)
         else:
@@ -286,14 +307,12 @@ def inverse_list(
                     out[at(cj + i)] = panels[at(cj + i)]
                 for i in range(own, own + m):
                     out[at(cj + i)] = panels[at(cj + i)]
-            large_front(panels, out, base, nc, m, ld, work, wb, work, scratch)
+            large_front(panels, out, base, nc, m, ld, work, wb, work, scratch, many)
         if list_ptr[s + 1] > list_ptr[s]:
             direct_children(
                 s, start, row_ptr, panel_ptr, first_child, next_child, rel, direct, list_ptr, lists,
                 own, ld, m, panels, out, work, wb, own + m if nc == own else nc,
             )  # fmt: skip
-    if now > 1:
-        set_threads(1)
 
 
 def selected_inverse(
