@@ -170,7 +170,7 @@ def test_slopes_of_vcov_are_finite_differences(spec):
 @given(seed=st.integers(0, 1000), kind=st.sampled_from(KINDS), m=st.integers(1, 2), reml=st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_optimum_is_stationary_and_never_above_its_neighbours(seed, kind, m, reml):
-    model, products, problem = problem_of(random_design(seed, kind=kind, m=m), DenseSystem, reml)
+    _, products, problem = problem_of(random_design(seed, kind=kind, m=m), DenseSystem, reml)
     best = optimise(problem, default_start(problem, products))
     assert best.converged
     rng = np.random.default_rng(seed)
@@ -195,7 +195,9 @@ def test_scale_and_origin_of_y_do_not_matter(seed, kind, factor):
     assert shifted.deviance == pytest.approx(base.deviance, abs=1e-6)
 
 
-@given(seed=st.integers(0, 1000), shift=st.sampled_from([0.0, 5.0, 1e4]), unit=st.sampled_from([1e-6, 1.0, 1e6]))
+@given(
+    seed=st.integers(0, 1000), shift=st.sampled_from([0.0, 5.0, 1e4]), unit=st.sampled_from([1e-6, 1.0, 1e6])
+)
 @settings(max_examples=20, deadline=None)
 def test_units_and_origin_of_a_covariate_do_not_matter(seed, shift, unit):
     design = random_design(seed, kind="single", m=2)

@@ -165,7 +165,9 @@ def test_units_of_a_covariate(sleep, unit):
     fit = hd.lmm("Reaction ~ t + (t | Subject)", sleep)
     assert fit.iterations == base.iterations
     assert fit.coefficients[1] * unit == pytest.approx(base.coefficients[1], rel=1e-9)
-    np.testing.assert_allclose(fit.solution.covariances[0][1, 1] * unit**2, base.solution.covariances[0][1, 1], rtol=1e-6)
+    np.testing.assert_allclose(
+        fit.solution.covariances[0][1, 1] * unit**2, base.solution.covariances[0][1, 1], rtol=1e-6
+    )
 
 
 def test_origin_of_a_covariate(sleep):
@@ -206,7 +208,10 @@ def test_unused_levels_of_a_category(sleep):
 def test_duplicate_column_names(sleep):
     doubled = pd.concat([sleep, sleep[["Days"]]], axis=1)
     refused(hd.DataError, SLEEP, doubled, "Days")
-    spare = pd.concat([sleep, sleep[["Days"]].rename(columns={"Days": "x"}), sleep[["Days"]].rename(columns={"Days": "x"})], axis=1)
+    spare = pd.concat(
+        [sleep, sleep[["Days"]].rename(columns={"Days": "x"}), sleep[["Days"]].rename(columns={"Days": "x"})],
+        axis=1,
+    )
     with pytest.raises(hd.DataError, match="x"):
         hd.lmm("Reaction ~ x + (1 | Subject)", spare)
 
@@ -228,7 +233,9 @@ def test_too_few_rows():
 
 
 def test_what_is_not_available_yet_says_so(sleep):
-    refused(hd.NotAvailableError, "Reaction ~ Days + ar1(0 + Days | Subject)", sleep, "ar1", "not available yet")
+    refused(
+        hd.NotAvailableError, "Reaction ~ Days + ar1(0 + Days | Subject)", sleep, "ar1", "not available yet"
+    )
     refused(hd.NotAvailableError, SLEEP, sleep, "residual", residual="ar1(0 + Days | Subject)")
 
 
@@ -272,7 +279,9 @@ class TestHeldAndStarted:
         base = hd.lmm(SLEEP, sleep)
         fit = hd.lmm(SLEEP, sleep, start={"Subject": [5000.0, 1.0], "Residual": 100.0})
         assert fit.deviance == pytest.approx(base.deviance, abs=1e-7)
-        near = hd.lmm(SLEEP, sleep, start={"Subject": base.solution.covariances[0], "Residual": base.sigma**2})
+        near = hd.lmm(
+            SLEEP, sleep, start={"Subject": base.solution.covariances[0], "Residual": base.sigma**2}
+        )
         assert near.iterations <= 1
 
     @pytest.mark.parametrize(

@@ -26,7 +26,18 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
-__all__ = ["__version__", *sorted(_LAZY)]  # noqa: PLE0604
+__all__ = [
+    "DataError",
+    "FormulaError",
+    "HendersonError",
+    "MixedFit",
+    "ModelError",
+    "NotAvailableError",
+    "__version__",
+    "datasets",
+    "lmm",
+    "load",
+]
 
 if TYPE_CHECKING:
     from . import datasets

@@ -58,9 +58,9 @@ def _householder(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if p == 0:
         return np.zeros((n, 0), order="F"), np.zeros((0, 0))
     k = min(n, p)
-    packed, tau, _, info = lapack.dgeqrf(np.asfortranarray(x), lwork=64 * p)
+    packed, tau, _, _ = lapack.dgeqrf(np.asfortranarray(x), lwork=64 * p)
     r = np.triu(packed[:k])
-    q, _, info = lapack.dorgqr(packed[:, :k], tau, lwork=64 * p)
+    q, _, _ = lapack.dorgqr(packed[:, :k], tau, lwork=64 * p)
     return q, r
 
 

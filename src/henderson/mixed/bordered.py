@@ -164,14 +164,14 @@ class BorderedSystem:
         self._corner_index = (r, c)
         self._corner_places = symbolic.positions(tail[r], tail[c])
         self._arrays = _Work(np.zeros(symbolic.panel_ptr[-1]))
-        self._factors: list[np.ndarray] | None = None
+        self._factors: list[np.ndarray] = []
         self._pivots: Pivots | None = None
 
     def with_response(self, products: CrossProducts) -> BorderedSystem:
         """The same system for cross-products that differ in y alone; the work arrays are shared."""
         other = copy.copy(self)
         other.products = products
-        other._factors = None
+        other._factors = []
         return other
 
     @property
@@ -198,7 +198,7 @@ class BorderedSystem:
     def _factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
         products, lead = self.products, self._lead
         t_lead = factors[lead]
-        m, t = self._lead_m, self._border
+        m = self._lead_m
         own = _two_sided(products.own[lead], t_lead, t_lead)
         own[:, np.arange(m), np.arange(m)] += 1.0
         couple = np.empty((len(self._column), m))
@@ -253,10 +253,7 @@ class BorderedSystem:
 
     def solution(self) -> tuple[np.ndarray, np.ndarray]:
         rhs = np.concatenate(
-            [
-                (b[:, :, -1] @ t).ravel()
-                for b, t in zip(self.products.border, self._factors, strict=True)
-            ]
+            [(b[:, :, -1] @ t).ravel() for b, t in zip(self.products.border, self._factors, strict=True)]
             + [self.products.corner[:-1, -1]]
         )
         s = self.solve(rhs[:, None])[:, 0]
@@ -281,7 +278,9 @@ class BorderedSystem:
         first = first.reshape(self._lead_q * self._lead_m, vectors.shape[1])
         if self.symbolic.n == 1:
             return first
-        return np.vstack([first, sparse.forward(self.symbolic, self._panels, self._unpermuted(trailing), drop=1)])
+        return np.vstack(
+            [first, sparse.forward(self.symbolic, self._panels, self._unpermuted(trailing), drop=1)]
+        )
 
     def _split(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Copies of the leading part (q1, m, k) and of the trailing part (n + t, k), permuted, zero for y."""
@@ -302,7 +301,9 @@ class BorderedSystem:
     def _join(self, first: np.ndarray, trailing: np.ndarray) -> np.ndarray:
         k = first.shape[2]
         out = np.empty((self.q + self.p, k))
-        out[self.offsets[self._lead] : self.offsets[self._lead + 1]] = first.reshape(self._lead_q * self._lead_m, k)
+        out[self.offsets[self._lead] : self.offsets[self._lead + 1]] = first.reshape(
+            self._lead_q * self._lead_m, k
+        )
         for term in self._trailing:
             start, size = self._starts[term], self.offsets[term + 1] - self.offsets[term]
             out[self.offsets[term] : self.offsets[term + 1]] = trailing[start : start + size]
@@ -373,7 +374,9 @@ class BorderedSystem:
     # -- products with the cross-product matrix ----------------------------------------------------------------------
 
     def border(self) -> np.ndarray:
-        return np.concatenate([b[:, :, -1].ravel() for b in self.products.border] + [self.products.corner[:-1, -1]])
+        return np.concatenate(
+            [b[:, :, -1].ravel() for b in self.products.border] + [self.products.corner[:-1, -1]]
+        )
 
     def multiply(self, vectors: np.ndarray) -> np.ndarray:
         products, offsets = self.products, self.offsets
@@ -403,7 +406,9 @@ class BorderedSystem:
                 r = (pair.rows[:, None] * mk + np.arange(mk))[:, :, None]
                 c = (pair.cols[:, None] * ml + np.arange(ml))[:, None, :]
                 r, c = np.broadcast_arrays(r, c)
-                matrix = sp.csr_matrix((pair.blocks.ravel(), (r.ravel(), c.ravel())), shape=(qk * mk, ql * ml))
+                matrix = sp.csr_matrix(
+                    (pair.blocks.ravel(), (r.ravel(), c.ravel())), shape=(qk * mk, ql * ml)
+                )
                 self._a.append((pair.k, pair.l, matrix))
         return self._a
 

@@ -25,7 +25,7 @@ class DenseSystem:
         self._repeats = [q for q, _ in self.sizes]
         self._ones = np.ones(self.p + 1)
         self._diagonal = np.arange(self.q)
-        self._factors: list[np.ndarray] | None = None
+        self._factors: list[np.ndarray] = []
         self._pivots: Pivots | None = None
         self.description = f"dense, {len(self._a)} equations"
 
@@ -33,7 +33,7 @@ class DenseSystem:
         """The same system for cross-products that differ in y alone."""
         other = copy.copy(self)
         other.products = products
-        other._factors = None
+        other._factors = []
         y = np.concatenate([b[:, :, -1].ravel() for b in products.border] + [products.corner[:, -1]])
         other._a = self._a.copy()
         other._a[-1] = other._a[:, -1] = y

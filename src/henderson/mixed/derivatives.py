@@ -12,6 +12,7 @@ For a parameter t of T_k, with e = y - X beta - Z Lambda b and all from cross-pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -114,12 +115,20 @@ def _working_vectors(problem: Problem, point: Point, first: Score) -> np.ndarray
     out = np.zeros((system.q, problem.n_parameters))
     start = 0
     for structure, held, at, t, b, r in zip(
-        problem.structures, problem.held, problem.slices(), point.factors, first.b, first.residual, strict=True
+        problem.structures,
+        problem.held,
+        problem.slices(),
+        point.factors,
+        first.b,
+        first.residual,
+        strict=True,
     ):
         rows = slice(start, start + b.size)
         start += b.size
         if at is not None:
-            for column, d in zip(range(at.start, at.stop), structure.derivatives(point.theta[at]), strict=True):
+            for column, d in zip(
+                range(at.start, at.stop), structure.derivatives(point.theta[at]), strict=True
+            ):
                 out[rows, column] = (b @ d.T + (r @ d) @ t.T).ravel()
         elif held is not None and problem.estimates_scale:
             d = -0.5 * t
@@ -129,13 +138,13 @@ def _working_vectors(problem: Problem, point: Point, first: Score) -> np.ndarray
 
 def _by_term(problem: Problem, stacked: np.ndarray) -> list[np.ndarray]:
     return [
-        part.reshape(-1, s.m) for part, s in zip(_rows_by_term(problem, stacked), problem.structures, strict=True)
+        part.reshape(-1, s.m)
+        for part, s in zip(_rows_by_term(problem, stacked), problem.structures, strict=True)
     ]
 
 
 def _rows_by_term(problem: Problem, stacked: np.ndarray) -> list[np.ndarray]:
-    offsets = problem.system.offsets
-    return [stacked[lo:hi] for lo, hi in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [stacked[lo:hi] for lo, hi in pairwise(problem.system.offsets)]
 
 
 def _stack(blocks: list[np.ndarray]) -> np.ndarray:

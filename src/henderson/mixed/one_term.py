@@ -11,17 +11,16 @@ derivatives of T in its k parameters.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..sparse.blocks import add_product, left_sided, two_sided
+from ..sparse.compiled import kernel
 from ..sparse.leading import back_half, eliminate, inverse_own, schur_corner
 
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy"}
 _LOG_2PI = float(np.log(2.0 * np.pi))
 _SMALLEST_PIVOT = 1e-10
 
 
-@njit(**_OPTIONS)
+@kernel
 def _factor_of(d, theta):
     """T at theta, its pivots kept off exactly zero (as `optimise` does)."""
     k, m, _ = d.shape
@@ -38,7 +37,7 @@ def _factor_of(d, theta):
     return t
 
 
-@njit(**_OPTIONS)
+@kernel
 def _cholesky(a):
     """Lower factor of a small matrix in place; False where a pivot is not positive."""
     n = a.shape[0]
@@ -58,7 +57,7 @@ def _cholesky(a):
     return True
 
 
-@njit(**_OPTIONS)
+@kernel
 def _evaluate(own, border, corner, t, nu, reml):
     """(deviance, pwrss, L, W, factor of the corner); the deviance is infinite where the factor breaks down."""
     q, m, _ = own.shape
@@ -81,7 +80,7 @@ def _evaluate(own, border, corner, t, nu, reml):
     return deviance, pwrss, left, w, s
 
 
-@njit(**_OPTIONS)
+@kernel
 def _score(own, border, corner, t, left, w, s, s2, reml):
     """(dD/dT, b, Z'e): first derivatives by T, (m, m), and the vectors (q, m) the second ones need."""
     q, m, _ = own.shape
@@ -151,7 +150,7 @@ def _score(own, border, corner, t, left, w, s, s2, reml):
     return slope, b, r
 
 
-@njit(**_OPTIONS)
+@kernel
 def _gradient(d, slope):
     out = np.empty(d.shape[0])
     for a in range(d.shape[0]):
@@ -159,7 +158,7 @@ def _gradient(d, slope):
     return out
 
 
-@njit(**_OPTIONS)
+@kernel
 def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
     """(H, average information): as `derivatives.derivatives`."""
     q, m, _ = own.shape
@@ -230,7 +229,7 @@ def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
     return hessian, average
 
 
-@njit(**_OPTIONS)
+@kernel
 def _direction(gradient, hessian):
     values, vectors = np.linalg.eigh(hessian)
     size = np.abs(values)
@@ -238,7 +237,7 @@ def _direction(gradient, hessian):
     return -(vectors @ ((vectors.T @ gradient) / np.maximum(size, floor)))
 
 
-@njit(**_OPTIONS)
+@kernel
 def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations):
     """Newton steps from `start` (k,), with the rules of `optimise.optimise`.
 
@@ -268,7 +267,9 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations)
                 near[a] += size
                 t_near = _factor_of(d, near)
                 _, p_near, l_near, w_near, s_near = _evaluate(own, border, corner, t_near, nu, reml)
-                slope_near, _, _ = _score(own, border, corner, t_near, l_near, w_near, s_near, p_near / nu, reml)
+                slope_near, _, _ = _score(
+                    own, border, corner, t_near, l_near, w_near, s_near, p_near / nu, reml
+                )
                 observed[:, a] = (_gradient(d, slope_near) - gradient) / size
             if np.all(np.isfinite(observed)):
                 step = _direction(gradient, 0.5 * (observed + observed.T))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .criterion import Point, Problem, evaluate
-from .derivatives import Derivatives, derivatives, score
+from .derivatives import derivatives, score
 
 TOLERANCE = 1e-9
 """The predicted decrease of the criterion, in deviance units, below which there is nothing left to gain."""
@@ -100,8 +100,10 @@ def _one_term(problem: Problem) -> bool:
 
 
 def _minimise_compiled(problem: Problem, start: np.ndarray, tolerance: float, max_iterations: int) -> Optimum:
+    from ..sparse.announce import announce_compilation
     from . import one_term
 
+    announce_compilation(one_term.minimise)
     products = problem.system.products
     theta, decrease, iterations, average = one_term.minimise(
         products.own[0],

@@ -12,7 +12,6 @@ from .criterion import Problem
 from .crossproducts import CrossProducts, border_sums
 from .standardise import Standardised, standard_response
 
-
 _LOADING = 20
 _refits = itertools.count(1)
 
@@ -23,7 +22,11 @@ def worth_compiling() -> bool:
 
 
 def with_response(
-    model: Standardised, products: CrossProducts, problem: Problem, response: np.ndarray, offset: np.ndarray | None
+    model: Standardised,
+    products: CrossProducts,
+    problem: Problem,
+    response: np.ndarray,
+    offset: np.ndarray | None,
 ) -> tuple[Standardised, CrossProducts, Problem]:
     """The standardised model, its cross-products and its problem with `response` (n,) in place of y.
 

@@ -14,6 +14,9 @@ def build_system(products: CrossProducts) -> System:
     """The system for these cross-products."""
     if products.q + products.p + 1 <= DENSE_LIMIT:
         return DenseSystem(products)
+    from ..sparse.announce import announce_compilation
+    from ..sparse.leading import eliminate
     from .bordered import BorderedSystem
 
+    announce_compilation(eliminate)
     return BorderedSystem(products)

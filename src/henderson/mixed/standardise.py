@@ -107,9 +107,7 @@ def standardise(design: Design) -> Standardised:
     terms = tuple(_standard_term(block, root) for block in design.blocks)
     log_weights = 0.0 if design.weights is None else float(np.sum(np.log(design.weights)))
     back = tuple(t.back for t in terms)
-    coordinates = Coordinates(
-        n, basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back
-    )
+    coordinates = Coordinates(n, basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back)
     return Standardised(basis.q, y, terms, coordinates, root)
 
 
@@ -160,7 +158,9 @@ def _back(values: np.ndarray, basis: str, block: RandomBlock) -> np.ndarray:
     mean_square = np.einsum("ij,ij->j", values, values) / n
     if not np.all(mean_square > 0):
         effect = block.effects[int(np.argmin(mean_square))]
-        raise ModelError(f"The effect '{effect}' of {block.text} is zero in every row: its variance cannot be estimated.")
+        raise ModelError(
+            f"The effect '{effect}' of {block.text} is zero in every row: its variance cannot be estimated."
+        )
     scale = np.sqrt(mean_square)
     if basis == "scalar":
         return np.eye(m) / np.sqrt(np.mean(mean_square))

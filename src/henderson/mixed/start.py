@@ -9,7 +9,6 @@ from .criterion import Problem
 from .crossproducts import CrossProducts
 from .standardise import Coordinates
 
-
 _LEAST_RESIDUAL = 0.1
 
 
@@ -31,7 +30,9 @@ def default_start(problem: Problem, products: CrossProducts) -> np.ndarray:
     residual = max(1.0 - sum(float(s.sum()) for s in shares), _LEAST_RESIDUAL)
     parts = [
         s.parameters(np.diag((1.0 + 4.0 / np.sqrt(q)) * share / residual))
-        for s, at, share, (q, _) in zip(problem.structures, problem.slices(), shares, products.sizes, strict=True)
+        for s, at, share, (q, _) in zip(
+            problem.structures, problem.slices(), shares, products.sizes, strict=True
+        )
         if at is not None
     ]
     tail = [np.full(1, np.log(residual))] if problem.estimates_scale else []

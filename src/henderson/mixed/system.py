@@ -92,6 +92,6 @@ class System(Protocol):
         ...
 
 
-def same_factors(left: Sequence[np.ndarray] | None, right: Sequence[np.ndarray]) -> bool:
+def same_factors(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> bool:
     """Whether two lists of T_k are equal to the last bit."""
-    return left is not None and all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
+    return len(left) == len(right) and all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))

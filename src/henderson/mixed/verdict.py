@@ -59,8 +59,11 @@ def boundary_notes(covariance: np.ndarray, effects: tuple[str, ...], text: str) 
     for i in range(m):
         if variance[i] == 0.0:
             what = "the variance" if m == 1 else f"the variance of {effects[i]}"
-            notes.append(f"{what} of {text} is estimated as 0, on the boundary"
-                         if m == 1 else f"{what} in {text} is estimated as 0, on the boundary")
+            notes.append(
+                f"{what} of {text} is estimated as 0, on the boundary"
+                if m == 1
+                else f"{what} in {text} is estimated as 0, on the boundary"
+            )
     live = np.flatnonzero(variance > 0)
     if len(live) < 2:
         return notes

@@ -70,7 +70,9 @@ def lmm(
     """
     for name, value in (("residual", residual), ("variance", variance), ("relationships", relationships)):
         if value is not None:
-            raise NotAvailableError(f"{name}= is part of the grammar but is not available yet in this version.")
+            raise NotAvailableError(
+                f"{name}= is part of the grammar but is not available yet in this version."
+            )
     parsed = formulas.parse(formula)
     formulas.require_available(parsed)
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
@@ -87,8 +89,12 @@ def lmm(
     problem, theta = _problem(model, products, labels, reml, fixed_parameters, start)
     from ..report.progress import watch
 
-    with watch(verbose, products.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
-        optimum = optimise(problem, theta, on_step=on_step, compiled=not isinstance(problem.system, DenseSystem))
+    with watch(
+        verbose, products.n, problem.system.description, model.coordinates.deviance_shift(reml)
+    ) as on_step:
+        optimum = optimise(
+            problem, theta, on_step=on_step, compiled=not isinstance(problem.system, DenseSystem)
+        )
     return _fit(labels, problem, products, model.coordinates, optimum, design, model, frame)
 
 
@@ -107,7 +113,14 @@ def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
     model, products, problem = with_response(fit.model, old.products, old.problem, response, design.offset)
     optimum = optimise(problem, restart(problem, old.theta), compiled=worth_compiling())
     return _fit(
-        fit.labels, problem, products, model.coordinates, optimum, replace(design, y=response), model, fit.frame
+        fit.labels,
+        problem,
+        products,
+        model.coordinates,
+        optimum,
+        replace(design, y=response),
+        model,
+        fit.frame,
     )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+from .compiled import kernel
 
 
-@njit(**_OPTIONS)
+@kernel
 def two_sided(blocks, left, right):
     """left' B_i right for each block: (nb, m, l) -> (nb, m, l)."""
     nb, m, l = blocks.shape
@@ -30,7 +29,7 @@ def two_sided(blocks, left, right):
     return out
 
 
-@njit(**_OPTIONS)
+@kernel
 def left_sided(blocks, left):
     """left' B_i for each block, left lower triangular: (nb, m, l) -> (nb, m, l)."""
     nb, m, l = blocks.shape
@@ -45,7 +44,7 @@ def left_sided(blocks, left):
     return out
 
 
-@njit(**_OPTIONS)
+@kernel
 def add_product(blocks, vectors, out):
     """out_i += B_i v_i: blocks (q, m, m), vectors and out (q, m, k)."""
     q, m, k = vectors.shape
@@ -57,7 +56,7 @@ def add_product(blocks, vectors, out):
                     out[i, a, c] += v * vectors[i, b, c]
 
 
-@njit(**_OPTIONS)
+@kernel
 def level_sums(codes, values, columns, own, border):
     """Z'Z by level and Z'columns: values (n, m), columns (n, t) added into own (q, m, m) and border (q, m, t)."""
     n, m = values.shape
@@ -76,7 +75,7 @@ def level_sums(codes, values, columns, own, border):
                 own[g, b, a] = own[g, a, b]
 
 
-@njit(**_OPTIONS)
+@kernel
 def level_counts(codes, columns, own, border):
     """The same for the constant effect: counts and sums of columns."""
     n, t = columns.shape
@@ -87,7 +86,7 @@ def level_counts(codes, columns, own, border):
             border[g, 0, c] += columns[i, c]
 
 
-@njit(**_OPTIONS)
+@kernel
 def rows_by_level(codes, q):
     """Counting sort: (pointer, row) with the rows of level g in row[pointer[g]:pointer[g + 1]], in order."""
     pointer = np.zeros(q + 1, np.int64)
@@ -103,7 +102,7 @@ def rows_by_level(codes, q):
     return pointer, row
 
 
-@njit(**_OPTIONS)
+@kernel
 def pair_cells(pointer, row, other, q_other):
     """Distinct pairs (level, other level) that meet in some row: (rows, cols, cell of each row), sorted by row then column."""
     n = len(row)
@@ -129,7 +128,7 @@ def pair_cells(pointer, row, other, q_other):
     return rows[:size].copy(), cols[:size].copy(), cell
 
 
-@njit(**_OPTIONS)
+@kernel
 def pair_sums(cell, left, right, blocks):
     """blocks (nb, m_left, m_right) += left_i right_i' at the cell of each row."""
     for i in range(len(cell)):
@@ -139,7 +138,7 @@ def pair_sums(cell, left, right, blocks):
                 blocks[c, a, b] += left[i, a] * right[i, b]
 
 
-@njit(**_OPTIONS)
+@kernel
 def pair_counts(cell, blocks):
     """blocks (nb, 1, 1) += 1 at the cell of each row."""
     for i in range(len(cell)):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {"cache": True, "nogil": True}
+from .compiled import kernel
 
 
-@njit(**_OPTIONS)
+@kernel
 def by_column(pointer, column, n_columns):
     """Transpose of the couplings' pattern: (column_pointer, entry, level), levels ascending within a column."""
     count = np.zeros(n_columns + 1, np.int64)
@@ -28,7 +27,7 @@ def by_column(pointer, column, n_columns):
     return count, entry, level
 
 
-@njit(**_OPTIONS)
+@kernel
 def column_fill(pointer, column, column_pointer, level, c, mark, stamp):
     """Number of distinct trailing columns that share a leading level with column c."""
     found = 0
@@ -41,7 +40,7 @@ def column_fill(pointer, column, column_pointer, level, c, mark, stamp):
     return found
 
 
-@njit(**_OPTIONS)
+@kernel
 def schur_pattern(pointer, column, column_pointer, level, n_columns):
     """Rows and columns (r > c) of the Schur complement's off-diagonal entries, each once."""
     mark = np.full(n_columns, -1, np.int64)
@@ -66,7 +65,7 @@ def schur_pattern(pointer, column, column_pointer, level, n_columns):
     return rows[:size].copy(), cols[:size].copy()
 
 
-@njit(**_OPTIONS)
+@kernel
 def estimated_density(pointer, column, column_pointer, level, n_columns, samples):
     """Share of the Schur complement that is not zero, from `samples` columns evenly spread."""
     mark = np.full(n_columns, -1, np.int64)
@@ -79,7 +78,7 @@ def estimated_density(pointer, column, column_pointer, level, n_columns, samples
     return total / (taken * n_columns)
 
 
-@njit(**_OPTIONS)
+@kernel
 def schur_work(pointer, column, column_pointer, entry, level, n_columns):
     """Inner steps of the Schur complement's columns, cumulated: (n_columns + 1,). For cutting it into equal ranges."""
     out = np.zeros(n_columns + 1)

@@ -18,17 +18,11 @@ can share one call: `eliminate`, `back_half`, `inverse_*` by levels, `schur` by 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_OPTIONS = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
-}
+from .compiled import kernel
 
 
-@njit(**_OPTIONS)
+@kernel
 def eliminate(own, pointer, couple, border, lo, hi):
     """Factor the leading blocks of levels lo..hi-1 in place: own -> L, couple and border -> W.
 
@@ -71,7 +65,7 @@ def eliminate(own, pointer, couple, border, lo, hi):
     return log_sum + np.log(product), -1
 
 
-@njit(**_OPTIONS)
+@kernel
 def schur_corner(border, corner, lo, hi):
     """corner (t, t) lower triangle -= sum over levels lo..hi-1 of W_ib' W_ib."""
     m, t = border.shape[1], border.shape[2]
@@ -83,7 +77,7 @@ def schur_corner(border, corner, lo, hi):
                     corner[r, c] -= w * border[i, k, r]
 
 
-@njit(**_OPTIONS)
+@kernel
 def schur(
     pointer,
     column,
@@ -148,7 +142,7 @@ def schur(
                     panels[base + place[n_trailing + r]] -= v
 
 
-@njit(**_OPTIONS)
+@kernel
 def back_half(own, pointer, couple, border, lo, hi):
     """P_i = L_i^-T W_i for levels lo..hi-1, in place on copies of W."""
     m, t = own.shape[1], border.shape[2]
@@ -168,7 +162,7 @@ def back_half(own, pointer, couple, border, lo, hi):
                 border[i, j, c] = v * inverse
 
 
-@njit(**_OPTIONS)
+@kernel
 def inverse_couplings(
     pointer,
     column,
@@ -247,7 +241,7 @@ def inverse_couplings(
                         out_border[i, k, r] -= couple[e, k] * z
 
 
-@njit(**_OPTIONS)
+@kernel
 def inverse_own(own, pointer, couple, border, corner, out_couple, out_border, out_own, lo, hi):
     """The rest of Z_ib (the corner of Z_22) and Z_ii = (L_i L_i')^-1 - Z_i2 P_i', levels lo..hi-1.
 
@@ -282,7 +276,7 @@ def inverse_own(own, pointer, couple, border, corner, out_couple, out_border, ou
                 out_own[i, b, a] = v
 
 
-@njit(**_OPTIONS)
+@kernel
 def forward(own, pointer, column, couple, border, vectors, trailing, lo, hi):
     """vectors (q1, m, k) -> L_i^-1 vectors, and trailing (n_trailing + t, k), permuted, -= W_i' of it.
 
@@ -311,7 +305,7 @@ def forward(own, pointer, column, couple, border, vectors, trailing, lo, hi):
                     trailing[n_trailing + r, v] -= w * vectors[i, j, v]
 
 
-@njit(**_OPTIONS)
+@kernel
 def backward(own, pointer, column, couple, border, vectors, trailing, lo, hi):
     """vectors (q1, m, k) -> L_i^-T (vectors - W_i trailing), trailing (n_trailing + t, k) in permuted numbering."""
     m, t, k = own.shape[1], border.shape[2], vectors.shape[2]

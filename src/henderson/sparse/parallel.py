@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 SERIAL_WORK = 2e5
@@ -34,6 +35,6 @@ def run_ranges(call: Callable[[int, int], Any], cuts: list[int], work: float) ->
     """call(lo, hi) over the consecutive ranges of `cuts`; as one call where the work (inner steps) is small."""
     if work < SERIAL_WORK or len(cuts) == 2:
         return [call(cuts[0], cuts[-1])]
-    futures = [_pool().submit(call, lo, hi) for lo, hi in zip(cuts[1:-1], cuts[2:], strict=True)]
+    futures = [_pool().submit(call, lo, hi) for lo, hi in pairwise(cuts[1:])]
     first = call(cuts[0], cuts[1])
     return [first, *(f.result() for f in futures)]
