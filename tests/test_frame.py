@@ -117,6 +117,12 @@ def test_tables_come_back_in_the_callers_library(library):
     assert list(back["estimate"].to_pylist() if library == "pyarrow" else back["estimate"]) == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_labels_of_several_kinds_come_back_as_text(library):
+    back = frame.give_back({"level": [308, "a:b", None], "n": (1, 2, 3)}, library)
+    assert list(back["level"].to_pylist() if library == "pyarrow" else back["level"])[:2] == ["308", "a:b"]
+
+
 def test_lazy_polars_gives_polars_and_dicts_give_pandas():
     assert frame.read(pl.LazyFrame({"x": [1]}), ["x"]).library == "polars"
     assert isinstance(frame.give_back({"x": [1]}, frame.read({"x": [1]}, ["x"]).library), pd.DataFrame)
@@ -211,7 +217,7 @@ def test_masked_arrays():
 
 
 def test_decimals_are_numbers():
-    values = [decimal.Decimal("1.5"), None, decimal.Decimal("2")]
+    values = [decimal.Decimal("1.5"), None, decimal.Decimal("2.0")]
     for table in ({"v": values}, pl.DataFrame({"v": values}), pa.table({"v": values})):
         np.testing.assert_array_equal(frame.read(table, ["v"])["v"].values, [1.5, np.nan, 2.0])
 

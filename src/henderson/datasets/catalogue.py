@@ -91,6 +91,7 @@ def _read(record: dict[str, Any]) -> Any:
         # A level may be called "None" (Alfalfa).
         keep_default_na=False,
         na_values=[""],
+        float_precision="round_trip",
     )
     for column, about in columns.items():
         if about["kind"] == "factor":

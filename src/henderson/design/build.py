@@ -60,6 +60,7 @@ def build(
     # The record is made when it is asked for; until then it must not keep the columns of the table alive.
     columns, state = column_records(formula, evaluator), evaluator.state
     named = (weights if isinstance(weights, str) else None, offset if isinstance(offset, str) else None)
+    offset_array = offset is not None and named[1] is None
     return Design(
         formula=formula,
         y=y,
@@ -76,7 +77,9 @@ def build(
         dropped=dropped,
         response=formula.response_name,
         library=frame.library,
-        make_spec=lambda: make_spec(formula, columns, state, structure, x_names, blocks, structures, *named),
+        make_spec=lambda: make_spec(
+            formula, columns, state, structure, x_names, blocks, structures, *named, offset_array
+        ),
     )
 
 

@@ -7,6 +7,7 @@ structure   how the factors of each fixed term are coded
 x_names
 blocks      group, effects, factors, levels of each factor, combinations, structure of the effects
 weights, offset   names of columns, or null
+offset_array      whether the offset was given as an array, which new rows must then be given too
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def make_spec(
     structures: Sequence[Structure],
     weights: str | None,
     offset: str | None,
+    offset_array: bool,
 ) -> dict[str, Any]:
     """The record of a built design; equal to itself after a round trip through JSON."""
     return {
@@ -50,7 +52,7 @@ def make_spec(
         "blocks": [_block(block, each) for block, each in zip(blocks, structures, strict=True)],
         "weights": weights,
         "offset": offset,
-        "offset_array": offset is not None and not isinstance(offset, str),
+        "offset_array": offset_array,
     }
 
 

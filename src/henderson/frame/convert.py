@@ -243,8 +243,8 @@ def _from_arrow(name: str, values: Any) -> Column:
         values = values.unify_dictionaries() if isinstance(values, pa.ChunkedArray) else values
         codes, labels = _arrow_codes(values)
         return _categories(name, codes, labels, bool(kind.ordered))
-    if types.is_string(kind) or types.is_large_string(kind) or kind == pa.string_view():
-        if kind == pa.string_view():
+    if types.is_string(kind) or types.is_large_string(kind) or str(kind) == "string_view":
+        if str(kind) == "string_view":
             values = values.cast(pa.large_string())
         codes, labels = _arrow_codes(values.dictionary_encode())
         order = np.array(sorted(range(len(labels)), key=labels.__getitem__), dtype=np.intp)

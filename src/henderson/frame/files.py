@@ -82,6 +82,7 @@ def read_columns(path: Path, kind: str, names: list[str]) -> Any:
             skipinitialspace=True,
             keep_default_na=False,
             na_values=MISSING,
+            float_precision="round_trip",
         )
     except DataError:
         raise

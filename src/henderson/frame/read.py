@@ -168,24 +168,30 @@ def _typed(columns: dict[str, Any], library: str, nrow: int) -> Frame:
 
 def give_back(columns: Mapping[str, Any], library: str = "pandas") -> Any:
     """A table of the given columns (name -> sequence) in the caller's library (`Frame.library`)."""
-    backend: Any = library
-    if library in ("polars", "pyarrow"):
+    if library == "polars":
+        import polars as pl
+
+        return pl.DataFrame({name: _plain_column(values) for name, values in columns.items()})
+    if library in ("pyarrow", "duckdb"):
+        import pyarrow as pa
+
+        return pa.table({name: _plain_column(values) for name, values in columns.items()})
+    if library in ("modin", "cudf"):
         import narwhals as nw
 
+        backend: Any = library
         return nw.from_dict(dict(columns), backend=backend).to_native()
-    if library == "duckdb":
-        return give_back(columns, "pyarrow")
-    if library not in ("pandas", "unknown"):
-        try:
-            import narwhals as nw
-
-            return nw.from_dict(dict(columns), backend=backend).to_native()
-        except Exception:  # a library that only reads: its user gets pandas
-            pass
     import pandas as pd
 
     return pd.DataFrame({name: _plain_column(values) for name, values in columns.items()})
 
 
 def _plain_column(values: Any) -> Any:
-    return list(values) if isinstance(values, tuple) else values
+    """Labels as a list, all text where some are (levels of several groupings in one column); arrays as they are."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values
+    labels = list(values)
+    kinds = {type(v) for v in labels if v is not None}
+    if len(kinds) > 1 and str in kinds:
+        return [None if v is None else str(v) for v in labels]
+    return labels
