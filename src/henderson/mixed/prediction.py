@@ -2,8 +2,9 @@
 
     Var(x'beta^ + sum z_k'u^_k - x'beta - sum z_k'u_k) = s2 w' C^-1 w,    w = (T_k' z_k at its level, ..., x)
 
-Few rows: one half solve each. Many rows: w has entries only where levels meet, and there C^-1 is known on the pattern of
-the factor, so that one selected inverse serves all rows; rows whose levels never met in the data are solved for.
+Few rows: one half solve each. Many rows: w has entries only where levels meet, and there C^-1 is known on
+the pattern of the factor, so that one selected inverse serves all rows; rows whose levels never met in the
+data are solved for.
 """
 
 from __future__ import annotations
