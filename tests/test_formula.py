@@ -121,6 +121,8 @@ def test_names_have_the_place_where_they_are_first_written():
         ("C(f, Treatment('b'))", [(), ('C(f, Treatment("b"))',)]),
         ("avg.IQ.ver.cen + `my col`", [(), ("avg.IQ.ver.cen",), ("my col",)]),
         ("(x + (1 | g))", [(), ("x",)]),
+        ("a + (a - a)", [(), ("a",)]),
+        ("x + (z - 1)", [("x",), ("z",)]),
     ],
 )
 def test_fixed_terms(text, terms):

@@ -81,6 +81,12 @@ def test_csv_separators_marks_and_missing_fields(tmp_path):
     assert f["d"].values.tolist() == [0, 1, -1]
 
 
+def test_csv_numbers_come_back_to_the_last_digit(tmp_path):
+    x = np.random.default_rng(5).normal(size=2000) * 10.0 ** np.arange(-100, 100, 0.1)
+    pd.DataFrame({"x": x}).to_csv(tmp_path / "d.csv", index=False)
+    assert np.array_equal(frame.read(tmp_path / "d.csv", ["x"])["x"].values, x)
+
+
 def test_only_the_named_columns_are_touched():
     class Untouchable:
         def __array__(self, *a, **k):

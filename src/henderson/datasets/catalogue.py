@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from henderson.errors import DataError, closest
+from henderson.frame.files import exact_numbers
 
 
 @cache
@@ -91,7 +92,7 @@ def _read(record: dict[str, Any]) -> Any:
         # A level may be called "None" (Alfalfa).
         keep_default_na=False,
         na_values=[""],
-        float_precision="round_trip",
+        **exact_numbers(pd),
     )
     for column, about in columns.items():
         if about["kind"] == "factor":

@@ -13,6 +13,7 @@ from henderson.formula.expression import (
     Group,
     Name,
     Node,
+    Number,
     Span,
     find_bar,
     render,
@@ -283,11 +284,16 @@ class _Reader:
         return " ".join(parts).removeprefix("+ ") or "1"
 
 
+def _takes_away(chain: Chain) -> bool:
+    """Whether a term other than the intercept is taken away: a + (a - a) is a, while x + (z - 1) is x + z - 1."""
+    return any(op == "-" and not isinstance(operand, Number) for op, operand in chain.rest)
+
+
 def _items(sign: str, node: Node) -> list[tuple[str, Node]]:
     """A sum as (sign, item) pairs; parentheses around a sum that is added are opened."""
     if isinstance(node, Group) and sign == "+":
         inner = strip(node)
-        if isinstance(inner, Chain) and inner.operators <= {"+", "-"}:
+        if isinstance(inner, Chain) and inner.operators <= {"+", "-"} and not _takes_away(inner):
             return _items(sign, inner)
         return [(sign, node)]
     if isinstance(node, Chain) and node.operators <= {"+", "-"}:
