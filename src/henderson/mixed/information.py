@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..sparse.threads import one_blas_thread
 from .criterion import evaluate
 from .derivatives import score
 
@@ -44,6 +45,11 @@ class Information:
 
 def information(solution: Solution) -> Information:
     """Observed information at the solution's parameters, and the first derivatives the delta method needs."""
+    with one_blas_thread():
+        return _information(solution)
+
+
+def _information(solution: Solution) -> Information:
     problem = solution.problem
     theta = solution.theta
     free = len(theta) - problem.estimates_scale

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..sparse.threads import one_blas_thread
 from .criterion import Point, Problem, evaluate
 from .derivatives import derivatives, score
 
@@ -59,6 +60,18 @@ def optimise(
 
     `compiled` allows the loop that is compiled whole where it covers the problem and no log is asked for.
     """
+    with one_blas_thread():
+        return _optimise(problem, start, on_step, tolerance, max_iterations, compiled)
+
+
+def _optimise(
+    problem: Problem,
+    start: np.ndarray,
+    on_step: Callable[[Step], None] | None,
+    tolerance: float,
+    max_iterations: int,
+    compiled: bool,
+) -> Optimum:
     if compiled and on_step is None and _one_term(problem):
         return _minimise_compiled(problem, start, tolerance, max_iterations)
     theta = _off_zero(problem, np.array(start, dtype=np.float64))

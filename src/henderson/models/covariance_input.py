@@ -40,14 +40,16 @@ def _term(key: str, labels: Labels, argument: str) -> int:
     if groups.count(key) > 1:
         raise ModelError(
             f"{argument}: several terms have the group '{key}'; name the one meant by its text, one of "
-            + ", ".join(repr(t.text) for t in labels.terms if t.group == key) + "."
+            + ", ".join(repr(t.text) for t in labels.terms if t.group == key)
+            + "."
         )
     if key not in groups:
         known = [*groups, RESIDUAL]
         like = closest(key, known)
         raise ModelError(
             f"{argument}: no random term has the group '{key}'. "
-            + (f"The closest is '{like}'. " if like else "") + f"The groups are {', '.join(map(repr, known))}."
+            + (f"The closest is '{like}'. " if like else "")
+            + f"The groups are {', '.join(map(repr, known))}."
         )
     return groups.index(key)
 
@@ -64,7 +66,9 @@ def _matrix(value: Any, key: str, effects: tuple[str, ...], argument: str) -> np
     try:
         matrix = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ModelError(f"{argument}: the covariance of '{key}' is made of numbers, not {value!r}.") from None
+        raise ModelError(
+            f"{argument}: the covariance of '{key}' is made of numbers, not {value!r}."
+        ) from None
     if matrix.ndim == 0:
         matrix = matrix * np.eye(m)
     elif matrix.ndim == 1 and len(matrix) == m:

@@ -22,9 +22,7 @@ class TermLabels:
         m = len(self.effects)
         out = [(effect, i, i) for i, effect in enumerate(self.effects)]
         if self.structure == "us":
-            out += [
-                (f"cov({self.effects[j]}, {self.effects[i]})", i, j) for i in range(m) for j in range(i)
-            ]
+            out += [(f"cov({self.effects[j]}, {self.effects[i]})", i, j) for i in range(m) for j in range(i)]
         return out
 
 

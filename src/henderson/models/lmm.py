@@ -23,6 +23,7 @@ from ..mixed.solver import build_system
 from ..mixed.standardise import Coordinates, Standardised, standardise
 from ..mixed.start import default_start, held_factor, user_start
 from ..mixed.verdict import Status, boundary_notes, flat_directions
+from ..sparse.threads import one_blas_thread
 from .covariance_input import read_covariances
 from .labels import Labels, TermLabels
 from .mixed_fit import MixedFit
@@ -80,11 +81,12 @@ def lmm(
     if not design.blocks:
         raise ModelError(
             f"'{formula}' has no random term: nothing to estimate a variance for but the residual. "
-            "Add one, such as (1 | group), or fit it with hd.lm."
+            "Add one, such as (1 | group); models without one are not available yet in this version."
         )
     _require_separable(design)
-    model = standardise(design)
-    products = cross_products(model)
+    with one_blas_thread():
+        model = standardise(design)
+        products = cross_products(model)
     labels = _labels(formula, design, model.coordinates)
     problem, theta = _problem(model, products, labels, reml, fixed_parameters, start)
     from ..report.progress import watch

@@ -12,36 +12,31 @@ import contextlib
 import ctypes
 import functools
 import glob
+import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _PREFIXES = ("scipy_", "")
 _SUFFIXES = ("", "64_", "_64")
 
 
-def _candidates() -> list[str]:
-    """Paths of shared libraries that may be SciPy's OpenBLAS, the most likely first."""
-    import scipy
-
-    package = os.path.dirname(os.path.abspath(scipy.__file__))
-    folders = [
-        os.path.join(os.path.dirname(package), "scipy.libs"),
-        os.path.join(package, ".dylibs"),
-        package,
-    ]
+def _candidates(package: str) -> list[str]:
+    """Paths of shared libraries that may be the OpenBLAS of `package` ("scipy" or "numpy")."""
+    folder = os.path.dirname(os.path.abspath(importlib.import_module(package).__file__ or ""))
+    places = [os.path.join(os.path.dirname(folder), package + ".libs"), os.path.join(folder, ".dylibs"), folder]
     found: list[str] = []
-    for folder in folders:
-        found += sorted(glob.glob(os.path.join(folder, "*openblas*")))
+    for place in places:
+        found += sorted(glob.glob(os.path.join(place, "*openblas*")))
     return found
 
 
 @functools.cache
-def _openblas() -> tuple[int, int]:
+def _openblas(package: str = "scipy") -> tuple[int, int]:
     """Addresses of `set_num_threads` and `get_num_threads`; zeros where there is no OpenBLAS to ask."""
-    import scipy.linalg  # noqa: F401  the library must be the copy that is already loaded
-
-    for path in _candidates():
+    # The library must be the copy that is already loaded.
+    importlib.import_module(package + ".linalg")
+    for path in _candidates(package):
         try:
             library = ctypes.CDLL(path)
         except OSError:
@@ -58,6 +53,32 @@ def _openblas() -> tuple[int, int]:
     return 0, 0
 
 
+@functools.cache
+def _calls(package: str) -> tuple[Callable[[int], None], Callable[[], int]]:
+    """Set and get the number of threads of a package's OpenBLAS; calls that do nothing where it cannot be told."""
+    setter, getter = _openblas(package)
+    if not setter:
+        return (lambda count: None), (lambda: 0)
+    return ctypes.CFUNCTYPE(None, ctypes.c_int)(setter), ctypes.CFUNCTYPE(ctypes.c_int)(getter)
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run a block with one thread in NumPy's and in SciPy's BLAS: matrices of a few hundred rows only lose by more.
+
+    On a busy machine they lose a hundredfold: OpenBLAS's threads wait for one another by spinning.
+    """
+    before = [(set_threads, get_threads()) for set_threads, get_threads in map(_calls, ("numpy", "scipy"))]
+    for set_threads, _ in before:
+        set_threads(1)
+    try:
+        yield
+    finally:
+        for set_threads, count in before:
+            if count > 0:
+                set_threads(count)
+
+
 def setter_address() -> int:
     """Address of a C function `f(int)` that sets the number of threads, or does nothing (`abs`)."""
     address, _ = _openblas()
@@ -69,17 +90,13 @@ def setter_address() -> int:
 
 def get_blas_threads() -> int:
     """Number of threads SciPy's OpenBLAS would use now; 0 when it cannot be told."""
-    _, address = _openblas()
-    if not address:
-        return 0
-    return int(ctypes.CFUNCTYPE(ctypes.c_int)(address)())
+    return int(_calls("scipy")[1]())
 
 
 def set_blas_threads(count: int) -> None:
     """Let SciPy's OpenBLAS use `count` threads from now on; nothing happens where it cannot be told."""
-    address, _ = _openblas()
-    if address and count > 0:
-        ctypes.CFUNCTYPE(None, ctypes.c_int)(address)(int(count))
+    if count > 0:
+        _calls("scipy")[0](int(count))
 
 
 @contextlib.contextmanager
