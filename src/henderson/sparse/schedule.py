@@ -32,8 +32,8 @@ Array = np.ndarray
 MIN_PARALLEL_FLOPS = 1e8
 # From this order on an inverse block takes the place of its parent's once nothing else needs that one.
 MOVE_ORDER = 64
-# Columns of scratch the selected inverse may use per front, twice (see selinv.BLOCK).
-SCRATCH_COLUMNS = 192
+# Columns of scratch the selected inverse may use per front: 3/2 selinv.BLOCK_WIDE.
+SCRATCH_COLUMNS = 576
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +278,7 @@ def make(symbolic: Symbolic, threads: int) -> Schedule:
     end = 0
     scratch: list[int] = []
     width = np.diff(y.start)
-    panel = np.minimum(width, 2 * SCRATCH_COLUMNS) * (width + np.diff(y.row_ptr))
+    panel = np.minimum(width, SCRATCH_COLUMNS) * (width + np.diff(y.row_ptr))
     for todo in [*groups, top]:
         scratch.append(end)
         end += int(panel[todo].max()) if todo.size else 0

@@ -27,8 +27,10 @@ at = np.uint64  # an index known not to be negative: Numba then leaves out its w
 
 TINY_WORK = 2500
 THREADED_FLOPS = 1e8
-# Columns of a large front worked on at a time, and of its diagonal block: gemm knows no triangles.
-BLOCK = 192
+# Columns worked on at a time in fronts of at least WIDE columns and in others: a product with a symmetric matrix spends
+# its time packing that matrix unless it has many columns, but a wide diagonal block is inverted slowly.
+WIDE, BLOCK_WIDE, BLOCK = 1200, 384, 128
+# Columns of a diagonal block updated at a time: gemm knows no triangles.
 STRIP = 64
 
 
@@ -113,14 +115,15 @@ def tiny_front(a, z, base, nc, m, nr, w, wb, inverse):
 
 @njit(cache=True, nogil=True)
 def large_front(a, z, base, nc, m, nr, w, wb, t, tb, threads):
-    """Z11 and Z21 of a front by BLAS; t scratch for (nc + m) x BLOCK. The panel of z holds a copy of that of L.
+    """Z11 and Z21 of a front by BLAS; t scratch for (nc + m) x 3/2 block. The panel of z holds a copy of that of L.
 
     The same recursion as between supernodes, BLOCK columns at a time from the last: nearly all of the work is then in
     products with a known symmetric matrix, faster than LAPACK's dpotri, and only the lower triangle is formed.
     """
+    block = BLOCK_WIDE if nc >= WIDE else BLOCK
     end = nc
     while end > 0:
-        b = end if end < 2 * BLOCK else BLOCK
+        b = end if 2 * end <= 3 * block else block
         j = end - b
         diag = base + j * (nr + 1)
         x = diag + b
