@@ -15,6 +15,8 @@ from numba import njit
 
 from ..errors import NotAvailableError
 
+at = np.uint64  # an index known not to be negative: Numba then leaves out its wrap-around
+
 _VARIABLE, _ELEMENT, _GONE = 0, 1, 2
 
 
@@ -45,13 +47,13 @@ def _compact(n, iw, pos, length, state, free):
 @njit(cache=True, nogil=True)
 def _unlink(i, degree, head, after, before):
     """Take i out of the list of variables of its degree."""
-    a, b = after[i], before[i]
+    a, b = after[at(i)], before[at(i)]
     if a >= 0:
-        before[a] = b
+        before[at(a)] = b
     if b >= 0:
-        after[b] = a
+        after[at(b)] = a
     else:
-        head[degree[i]] = a
+        head[at(degree[at(i)])] = a
 
 
 @njit(cache=True, nogil=True)
@@ -160,11 +162,12 @@ def amd(n, ptr, idx):
                     p0 = pos[me] + elements[me]
                     p1 = pos[me] + length[me]
                 for p in range(p0, p1):
-                    i = iw[p]
-                    if weight[i] > 0:
-                        members += weight[i]
-                        weight[i] = -weight[i]
-                        iw[end] = i
+                    i = iw[at(p)]
+                    w = weight[at(i)]
+                    if w > 0:
+                        members += w
+                        weight[at(i)] = -w
+                        iw[at(end)] = i
                         end += 1
                         _unlink(i, degree, head, after, before)
                 if e != me:
@@ -179,43 +182,47 @@ def amd(n, ptr, idx):
 
         # |Le \ Lme| for every element e that touches the new one, as stamp[e] - flag
         for p in range(begin, end):
-            i = iw[p]
-            w = weight[i]
-            for q in range(pos[i], pos[i] + elements[i]):
-                e = iw[q]
-                if stamp[e] >= flag:
-                    stamp[e] += w
-                elif stamp[e] != 0:
+            i = iw[at(p)]
+            w = weight[at(i)]
+            p1 = pos[at(i)]
+            for q in range(p1, p1 + elements[at(i)]):
+                e = at(iw[at(q)])
+                seen = stamp[e]
+                if seen >= flag:
+                    stamp[e] = seen + w
+                elif seen != 0:
                     stamp[e] = degree[e] + flag + w
 
         # approximate degrees; lists of the members rewritten in place; hash for indistinguishable ones
         for p in range(begin, end):
-            i = iw[p]
-            p1 = pos[i]
-            p2 = p1 + elements[i]
-            p4 = p1 + length[i]
+            i = iw[at(p)]
+            p1 = pos[at(i)]
+            p2 = p1 + elements[at(i)]
+            p4 = p1 + length[at(i)]
             out = p1
             d = 0
             code = 0
             for q in range(p1, p2):
-                e = iw[q]
-                if stamp[e] != 0:
-                    outside = stamp[e] - flag
+                e = iw[at(q)]
+                seen = stamp[at(e)]
+                if seen != 0:
+                    outside = seen - flag
                     if outside > 0:
                         d += outside
                         code += e
-                        iw[out] = e
+                        iw[at(out)] = e
                         out += 1
                     else:  # inside the new element altogether: absorbed, though not next to the pivot
-                        state[e] = _GONE
-                        stamp[e] = 0
+                        state[at(e)] = _GONE
+                        stamp[at(e)] = 0
             p3 = out
             for q in range(p2, p4):
-                j = iw[q]
-                if weight[j] > 0:
-                    d += weight[j]
+                j = iw[at(q)]
+                wj = weight[at(j)]
+                if wj > 0:
+                    d += wj
                     code += j
-                    iw[out] = j
+                    iw[at(out)] = j
                     out += 1
             if out == p1:  # nothing outside the new element: eliminated together with the pivot
                 parent[i] = me
@@ -258,7 +265,7 @@ def amd(n, ptr, idx):
                     same = length[j] == length[i] and elements[j] == elements[i]
                     if same:
                         for q in range(pos[j] + 1, pos[j] + length[j]):
-                            if stamp[iw[q]] != flag:
+                            if stamp[at(iw[at(q)])] != flag:
                                 same = False
                                 break
                     if same:
