@@ -12,6 +12,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from henderson import design, frame
 from henderson import formula as fm
@@ -278,3 +280,30 @@ def test_names_and_labels_that_look_like_code_are_names_and_labels(watch):
 def test_a_column_called_as_a_function_is_still_a_column():
     d = go("y ~ log + eval", {"y": np.arange(5.0), "log": np.arange(5.0) ** 2, "eval": np.arange(5.0) ** 3})
     assert d.x_names == ("(Intercept)", "log", "eval")
+
+
+WORDS = "** || %in% x y g f 0 1 2 1e9 'a' TRUE log poly C us diag fa vm at spl offset cbind I c k Treatment ns bs lambda é"
+pieces = st.sampled_from([*"~+-*/:^|(),=`. \n", *WORDS.split()])
+shapes = st.lists(pieces, max_size=14).map("".join) | st.text(max_size=30)
+
+
+@settings(max_examples=600, deadline=None)
+@given(shapes, st.booleans())
+def test_any_text_gives_a_design_or_an_error_of_ours(text, prefixed):
+    text = "y ~ " + text if prefixed else text
+    try:
+        d = go(text)
+    except HendersonError as error:
+        assert str(error)
+    else:
+        assert np.isfinite(d.X).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(shapes)
+def test_any_residual_or_variance_text_is_read_or_refused(text):
+    for read in (fm.parse_residual, fm.parse_variance):
+        try:
+            read(text)
+        except HendersonError as error:
+            assert str(error)

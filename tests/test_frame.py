@@ -241,6 +241,26 @@ def test_all_missing_is_numeric():
 # -- refusals ----------------------------------------------------------------------------------
 
 DAY = datetime.date(2020, 1, 1)
+ODD = {
+    "arrow dictionary": (pa.array(["b", None, "a"]).dictionary_encode(), ("b", "a")),
+    "arrow string": (pa.array(["b", None, "a"]), ("a", "b")),
+    "arrow decimal": (pa.array([1, None, 3], pa.decimal128(10, 2)), (1, 3)),
+    "arrow bool": (pa.array([True, None]), (False, True)),
+}
+
+
+@pytest.mark.parametrize(("values", "levels"), ODD.values(), ids=ODD.keys())
+def test_arrow_arrays_inside_pandas(values, levels):
+    series = pd.Series(pd.arrays.ArrowExtensionArray(values))
+    assert frame.read(pd.DataFrame({"v": series}), ["v"])["v"].factor.levels == levels
+
+
+def test_integers_wider_than_numpys():
+    if not hasattr(pl, "Int128"):
+        pytest.skip("this polars has no 128-bit integers")
+    assert levels_of(pl.Series([3, 1], dtype=pl.Int128)).levels == (1, 3)
+
+
 REFUSED = {
     "dates": [DAY, DAY],
     "datetimes": np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"),

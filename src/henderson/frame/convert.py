@@ -23,6 +23,15 @@ def convert(name: str, values: Any) -> Column:
     ------
     DataError : a column that is neither numbers nor labels.
     """
+    try:
+        return _convert(name, values)
+    except DataError:
+        raise
+    except Exception as error:  # a library's own refusal of one of its types
+        raise _refuse(name, f"cannot be read: {error}") from error
+
+
+def _convert(name: str, values: Any) -> Column:
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(
         values, (pandas.Series, pandas.Index, pandas.api.extensions.ExtensionArray)
@@ -122,7 +131,7 @@ def _from_objects(name: str, values: NDArray) -> Column:
     kinds: dict[str, int] = {}
     for row in np.flatnonzero(~missing):
         kinds.setdefault(type(values[row]).__name__, int(row))
-    if len(kinds) == 1 and next(iter(kinds)) in ("list", "tuple", "dict", "set", "ndarray", "Series"):
+    if len(kinds) == 1:
         raise _refuse(name, f"holds a {next(iter(kinds))} in each row, not a number or a label")
     seen = ", ".join(f"{k} (row {row})" for k, row in list(kinds.items())[:3])
     raise _refuse(name, f"holds values of several kinds: {seen}", "Make them all numbers or all text.")
@@ -147,11 +156,13 @@ def _from_pandas(name: str, series: Any) -> Column:
         return _categories(name, series.cat.codes.to_numpy(), series.cat.categories, bool(dtype.ordered))
     if isinstance(dtype, pd.SparseDtype):
         return _from_array(name, series.sparse.to_dense().to_numpy())
+    if isinstance(dtype, pd.ArrowDtype):
+        return _from_arrow(name, series.array.__arrow_array__())
     types = pd.api.types
     if types.is_bool_dtype(dtype):
         missing = series.isna().to_numpy()
         return _booleans(name, series.fillna(False).to_numpy(dtype=np.bool_), missing)
-    if types.is_numeric_dtype(dtype) or "decimal" in str(dtype):
+    if types.is_numeric_dtype(dtype):
         if types.is_integer_dtype(dtype) and not series.isna().any():
             return Column(
                 name,
@@ -164,8 +175,6 @@ def _from_pandas(name: str, series: Any) -> Column:
     if types.is_string_dtype(dtype):
         codes, levels = factorize_labels(series)
         return Column(name, "factor", codes, levels, text=True)
-    if "dictionary" in str(dtype):
-        return _from_pandas(name, series.astype("category"))
     if (
         types.is_datetime64_any_dtype(dtype)
         or types.is_timedelta64_dtype(dtype)
@@ -187,7 +196,7 @@ def _from_polars(name: str, series: Any) -> Column:
     if dtype.is_decimal():
         series, dtype = series.cast(pl.Float64), pl.Float64
     if dtype.is_numeric():
-        if series.null_count() == 0:
+        if series.null_count() == 0 and dtype != getattr(pl, "Int128", None):
             return Column(name, "numeric", series.to_numpy())
         return Column(name, "numeric", series.cast(pl.Float64).to_numpy())
     if dtype == pl.Boolean:
