@@ -238,7 +238,7 @@ def _direction(gradient, hessian):
 
 
 @kernel
-def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations):
+def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max_iterations):
     """Newton steps from `start` (k,), with the rules of `optimise.optimise`.
 
     Returns (theta, predicted decrease at the last gradient, steps taken before it, average information there).
@@ -276,7 +276,7 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations)
                 decrease = -(gradient @ step)
         previous = decrease
         done = decrease < tolerance
-        noise = 1e-13 * max(abs(deviance), nu)
+        noise = resolution if decrease < 10 * resolution else 1e-13 * max(abs(deviance), nu)
         share = 1.0
         moved = False
         while share > 1e-8:

@@ -14,6 +14,8 @@ from .derivatives import derivatives, score
 TOLERANCE = 1e-9
 """The predicted decrease of the criterion, in deviance units, below which there is nothing left to gain."""
 MAX_ITERATIONS = 100
+RESOLUTION = 1e-7
+"""Differences of the criterion below this are its rounding, where variances differ by many orders of magnitude."""
 _SMALLEST_PIVOT = 1e-10
 _ZERO = 1e-4
 _ZERO_COST = 1e-8
@@ -103,7 +105,7 @@ def _optimise(
             point, share = found
         if done or found is None or len(steps) > max_iterations:
             break
-    converged = decrease < tolerance
+    converged = decrease < max(tolerance, RESOLUTION)
     theta = _snap(problem, point).theta
     return Optimum(theta, decrease, converged, len(steps) - 1, d.average_information, tuple(steps))
 
@@ -127,13 +129,14 @@ def _minimise_compiled(problem: Problem, start: np.ndarray, tolerance: float, ma
         float(problem.nu),
         problem.reml,
         tolerance,
+        RESOLUTION,
         max_iterations,
     )
     if np.any(np.abs(theta) < _ZERO):
         point = evaluate(problem, theta)
         assert point is not None
         theta = _snap(problem, point).theta
-    return Optimum(theta, decrease, bool(decrease < tolerance), iterations, average, ())
+    return Optimum(theta, decrease, bool(decrease < max(tolerance, RESOLUTION)), iterations, average, ())
 
 
 def restart(problem: Problem, theta: np.ndarray) -> np.ndarray:
@@ -191,9 +194,10 @@ def _search(
 ) -> tuple[Point, float] | None:
     """The first of the steps 1, 0.4, 0.16, ... that lowers the criterion enough; None where none does.
 
-    Rounding in the criterion is a few units of its last digits: below that a step that does no visible harm is taken.
+    Near the optimum the gradient is sharper than the criterion: a step that promises less than can be resolved is taken
+    where it does no visible harm.
     """
-    noise = 1e-13 * max(abs(point.deviance), problem.nu)
+    noise = RESOLUTION if decrease < 10 * RESOLUTION else 1e-13 * max(abs(point.deviance), problem.nu)
     share = 1.0
     while share > 1e-8:
         trial = evaluate(problem, _off_zero(problem, point.theta + share * direction))

@@ -9,34 +9,54 @@ from .criterion import Problem
 from .crossproducts import CrossProducts
 from .standardise import Coordinates
 
-_LEAST_RESIDUAL = 0.1
+_LEAST_RESIDUAL = 1e-8
+_RIDGE = 1e-9
+_LOOPED = 5000
 
 
 def default_start(problem: Problem, products: CrossProducts) -> np.ndarray:
     """Moment estimates, each effect by itself: in standard coordinates y has variance 1 and is orthogonal to X, so
 
-        E sum_i (z_i'y)^2 / z_i'z_i  is about  q s2 + n sigma^2,     z_i an effect's column for level i.
+        E sum_i (z_i'y)^2 / z_i'z_i  is about  q s2 + n sigma^2,     z_i an effect's column for level i,
 
-    Terms that overlap are each given the variance they share; the steps that follow sort that out. With few levels the
-    estimates are rough, and a start that is too large costs fewer steps than one too small: they are inflated.
+    and s2 is no more than what is left of y within the levels of any one term. Terms that overlap are each given the
+    variance they share; the steps that follow sort that out. With few levels the estimates are rough, and a start that is
+    too large costs fewer steps than one too small: they are inflated.
     """
-    shares = []
-    for (q, _), own, border in zip(products.sizes, products.own, products.border, strict=True):
+    total = products.corner[-1, -1] / products.n
+    residual, shares = 1.0, []
+    for (q, m), own, border in zip(products.sizes, products.own, products.border, strict=True):
         size = np.diagonal(own, axis1=1, axis2=2)
         found = size > 1e-12 * size.max()
-        between = np.where(found, border[:, :, -1] ** 2 / np.where(found, size, 1.0), 0.0).sum(axis=0)
-        total = products.corner[-1, -1] / products.n
-        shares.append(np.maximum((between / total - found.sum(axis=0)) / products.n, 0.04 / np.sqrt(q)))
-    residual = max(1.0 - sum(float(s.sum()) for s in shares), _LEAST_RESIDUAL)
-    parts = [
-        s.parameters(np.diag((1.0 + 4.0 / np.sqrt(q)) * share / residual))
-        for s, at, share, (q, _) in zip(
-            problem.structures, problem.slices(), shares, products.sizes, strict=True
-        )
-        if at is not None
-    ]
+        between = np.where(found, border[:, :, -1] ** 2 / np.where(found, size, 1.0), 0.0).sum(axis=0) / total
+        shares.append((between, found.sum(axis=0), q))
+        free = products.n - q * m
+        if free > 0.05 * products.n:
+            within = 1.0 - _explained(own, border[:, :, -1]) / (total * products.n)
+            residual = min(residual, within * products.n / free)
+    residual = max(residual, _LEAST_RESIDUAL)
+    parts = []
+    for s, at, (between, count, q) in zip(problem.structures, problem.slices(), shares, strict=True):
+        if at is not None:
+            share = np.maximum((between - residual * count) / products.n, 0.04 * residual / np.sqrt(q))
+            parts.append(s.parameters(np.diag((1.0 + 4.0 / np.sqrt(q)) * share / residual)))
     tail = [np.full(1, np.log(residual))] if problem.estimates_scale else []
     return np.concatenate([*parts, *tail, np.zeros(0)])
+
+
+def _explained(own: np.ndarray, sums: np.ndarray) -> float:
+    """Sum of squares of y explained by a regression within each level: sum of b_i' D_i^-1 b_i, lightly ridged."""
+    q, m, _ = own.shape
+    if m == 1:
+        return float(np.sum(sums[:, 0] ** 2 / own[:, 0, 0]))
+    ridged = own + _RIDGE * np.trace(own.sum(axis=0)) / q * np.eye(m)
+    if q * m <= _LOOPED:
+        return float(np.vdot(sums, np.linalg.solve(ridged, sums[:, :, None])[:, :, 0]))
+    from ..sparse.leading import eliminate
+
+    halves = sums[:, :, None].copy()
+    eliminate(ridged, np.zeros(q + 1, dtype=np.int64), np.zeros((0, m)), halves, 0, q)
+    return float(np.vdot(halves, halves))
 
 
 def standard_covariance(sigma: np.ndarray, back: np.ndarray, y_scale: float) -> np.ndarray:
