@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .errors import DataError, HendersonError
+
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
@@ -23,6 +25,7 @@ app = typer.Typer(
 )
 
 OK, WRONG, USAGE, NOT_CONVERGED = 0, 1, 2, 3
+PICTURES = (".png", ".pdf", ".svg")
 
 
 def _version(wanted: bool) -> None:
@@ -61,6 +64,11 @@ def fit(
     """Fit a linear mixed model and print its summary."""
     from .models.lmm import lmm
 
+    # Before the fit: a long one must not be lost to a wrong path.
+    for path in (out, plot):
+        _writable(path)
+    if plot is not None and plot.suffix.lower() not in PICTURES:
+        raise DataError(f"'{plot}': pictures are written as {', '.join(PICTURES)}, by the end of the name.")
     fitted = lmm(formula, file, reml=not ml, weights=weights, offset=offset, verbose=verbose)
     if as_json:
         from .report.record import record
@@ -72,7 +80,7 @@ def fit(
         fitted.save(out)
         _say(f"saved: {out}")
     if plot is not None:
-        fitted.plot.fit().savefig(_writable(plot))
+        fitted.plot.fit().savefig(plot)
         _say(f"drawn: {plot}")
     if not fitted.status.converged:
         raise typer.Exit(NOT_CONVERGED)
@@ -99,7 +107,8 @@ def datasets(
     if out is None:
         typer.echo(table.to_csv(index=False), nl=False)
         return
-    table.to_csv(_writable(out), index=False)
+    _writable(out)
+    table.to_csv(out, index=False)
     _say(f"written: {out}")
 
 
@@ -107,19 +116,18 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _writable(path: Path) -> Path:
-    """The path, where its folder is there."""
-    from .errors import DataError
-
+def _writable(path: Path | None) -> None:
+    """Refuse a path whose folder is not there, or that is a folder."""
+    if path is None:
+        return
     if not path.parent.is_dir():
         raise DataError(f"there is no folder '{path.parent}' to write '{path.name}' in.")
-    return path
+    if path.is_dir():
+        raise DataError(f"'{path}' is a folder, not a file to write.")
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """The program. Errors of the package are printed without a traceback."""
-    from .errors import HendersonError
-
     try:
         return app(arguments, prog_name="henderson", standalone_mode=True)
     except HendersonError as error:

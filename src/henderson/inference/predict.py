@@ -282,7 +282,8 @@ def _half_width(
     fit: Predictable, rows: Rows, variance: np.ndarray, random_effects: bool, interval: str, level: float
 ) -> np.ndarray:
     if interval == "confidence":
-        df = np.full(len(variance), np.inf) if random_effects else _each_once(fit.satterthwaite_df, rows.x)
+        normal = random_effects or not rows.x.shape[1]
+        df = np.full(len(variance), np.inf) if normal else _each_once(fit.satterthwaite_df, rows.x)
         return quantile(level, df) * np.sqrt(variance)
     total = variance + fit.solution.scale2 / rows.weights
     if not random_effects:

@@ -33,6 +33,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ from .mixed_fit import MixedFit, Saved
 
 FORMAT = "henderson-fit"
 VERSION = 1
+_SPEC = {"version", "formula", "columns", "state", "structure", "blocks", "weights", "offset", "offset_array"}
 _TYPES = {np.dtype(t).str for t in ("<f8", "<i8", "<i4")}
 
 
@@ -97,6 +99,7 @@ def load(path: str | os.PathLike[str]) -> MixedFit:
         EOFError,
         RuntimeError,
         NotImplementedError,
+        zlib.error,
     ) as error:
         if isinstance(error, FileNotFoundError):
             raise DataError(f"there is no file '{path}'.") from None
@@ -277,14 +280,20 @@ def _fit(record: dict[str, Any], loaded: Mapping[str, np.ndarray]) -> MixedFit:
     p = len(labels.fixed)
     products = _products(arrays, sizes, p, int(record["coordinates"]["n"]))
     columns = p + len(labels.dropped)
+    y_scale, log_weights = (float(record["coordinates"][name]) for name in ("y_scale", "log_weights"))
+    if y_scale <= 0.0 or not np.isfinite([y_scale, log_weights]).all() or products.n <= p:
+        raise DataError("the saved fit is damaged: its scales or number of rows cannot be.")
+    spec = record["spec"]
+    if not isinstance(spec, dict) or not _SPEC.issubset(spec):
+        raise DataError("the saved fit is damaged: it does not say how to make the columns of new data.")
     coordinates = Coordinates(
         products.n,
         arrays.take("r", p, p),
         arrays.places("kept", p, columns),
         arrays.places("dropped", len(labels.dropped), columns),
         arrays.take("projection", p),
-        float(record["coordinates"]["y_scale"]),
-        float(record["coordinates"]["log_weights"]),
+        y_scale,
+        log_weights,
         tuple(arrays.take(f"back_{k}", m, m) for k, (_, m) in enumerate(sizes)),
     )
     held = tuple(
@@ -313,7 +322,7 @@ def _fit(record: dict[str, Any], loaded: Mapping[str, np.ndarray]) -> MixedFit:
         ),
         str(record["library"]),
         saved=Saved(
-            dict(record["spec"]),
+            spec,
             int(rows["n_dropped"]),
             str(rows["note"]),
             tuple(str(note) for note in rows["notes"]),
