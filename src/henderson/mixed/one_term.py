@@ -245,6 +245,10 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max
     """
     n_par = d.shape[0]
     theta = start.copy()
+    pivot = np.zeros(n_par, np.bool_)
+    for a in range(n_par):
+        for i in range(d.shape[1]):
+            pivot[a] = pivot[a] or d[a, i, i] != 0.0
     t = _factor_of(d, theta)
     deviance, pwrss, left, w, s = _evaluate(own, border, corner, t, nu, reml)
     previous = np.inf
@@ -281,6 +285,11 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max
         moved = False
         while share > 1e-8:
             trial = theta + share * step
+            if decrease > 1.0:
+                for a in range(n_par):
+                    if pivot[a]:
+                        sign = -1.0 if theta[a] < 0.0 else 1.0
+                        trial[a] = sign * max(sign * trial[a], 0.1 * abs(theta[a]))
             t_trial = _factor_of(d, trial)
             found = _evaluate(own, border, corner, t_trial, nu, reml)
             if found[0] <= deviance - 1e-4 * share * decrease + noise:

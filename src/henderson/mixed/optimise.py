@@ -200,12 +200,24 @@ def _search(
     noise = RESOLUTION if decrease < 10 * RESOLUTION else 1e-13 * max(abs(point.deviance), problem.nu)
     share = 1.0
     while share > 1e-8:
-        trial = evaluate(problem, _off_zero(problem, point.theta + share * direction))
+        theta = point.theta + share * direction
+        if decrease > 1.0:
+            theta = _no_collapse(problem, point.theta, theta)
+        trial = evaluate(problem, _off_zero(problem, theta))
         if trial is not None and trial.deviance <= point.deviance - 1e-4 * share * decrease + noise:
             return trial, share
         share *= 0.4
     evaluate(problem, point.theta)
     return None
+
+
+def _no_collapse(problem: Problem, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Far from the optimum no pivot of T shrinks more than tenfold in a step: the way back from near zero is slow."""
+    for at, on in _pivots(problem):
+        least = 0.1 * np.abs(old[at])
+        collapsed = on & (new[at] * np.sign(old[at]) < least)
+        new[at] = np.where(collapsed, np.sign(old[at]) * least, new[at])
+    return new
 
 
 def _off_zero(problem: Problem, theta: np.ndarray) -> np.ndarray:
