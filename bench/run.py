@@ -95,6 +95,8 @@ def measure(program: str, name: str, job: dict[str, Any], threads: int, limit: f
     if argv is None:
         return {"failed": "Rscript not found"}
     environment = {**os.environ, **{v: str(threads) for v in THREAD_VARIABLES}}
+    if program == "lme4" and "HENDERSON_BENCH_R_BLAS" in os.environ:
+        environment["LD_PRELOAD"] = os.environ["HENDERSON_BENCH_R_BLAS"]
     log = DATA / f"log_{program}.txt"
     with log.open("wb") as out, (DATA / f"err_{program}.txt").open("wb") as err:
         process = subprocess.Popen(argv, stdout=out, stderr=err, env=environment)
