@@ -78,6 +78,14 @@ def test_blocks_under_a_dense_border():
     check_all(a, t, "amd")
 
 
+def test_one_large_dense_front():
+    """Beyond a few hundred equations method="dense" goes through our own blocked kernels, dropped columns and all."""
+    rng = np.random.default_rng(7)
+    n = 620
+    rows, cols = np.tril_indices(n)
+    check_all(with_values(n, rows, cols, rng), 2, "dense")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_bad_pivot_is_a_column_not_an_exception(method):
     for a in (field(6, 7), crossed(60, 20, 300, np.random.default_rng(5)), field(20, 20)):

@@ -1,7 +1,7 @@
 """The numeric half of the room: factor, selected inverse and solves on a Symbolic. Arguments are checked
 here, once.
 
-Numba is imported only when a pattern that needs compiled code is used: `method="dense"` never does.
+Numba is imported only when compiled code is used: `method="dense"` does without it up to `symbolic.PLAIN_ORDER`.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def factor(symbolic: Symbolic, panels: Array, threads: int = 2) -> int:
     overwritten).
     """
     _check_panels(symbolic, panels)
-    if symbolic.method == "dense":
+    if symbolic.plain:
         from . import dense
 
-        return dense.factor(symbolic.n, panels, threads)
+        return dense.factor(symbolic.n, panels)
     from . import cholesky
 
     return cholesky.factor(symbolic, panels, threads)
@@ -68,10 +68,10 @@ def selected_inverse(symbolic: Symbolic, panels: Array, out: Array, drop: int = 
     _check_panels(symbolic, panels)
     _check_panels(symbolic, out, "out")
     _check_drop(symbolic, drop)
-    if symbolic.method == "dense":
+    if symbolic.plain:
         from . import dense
 
-        dense.selected_inverse(symbolic.n, panels, out, drop, threads)
+        dense.selected_inverse(symbolic.n, panels, out, drop)
         return
     from . import selinv
 
@@ -80,7 +80,7 @@ def selected_inverse(symbolic: Symbolic, panels: Array, out: Array, drop: int = 
 
 def _half(symbolic: Symbolic, panels: Array, y: Array, transposed: bool) -> Array:
     """L^-1 y or L^-T y; y (n - drop, k) is a copy in the permuted numbering and may be overwritten."""
-    if symbolic.method == "dense":
+    if symbolic.plain:
         from . import dense
 
         return dense.triangular_solve(symbolic.n, panels, y, transposed)

@@ -28,8 +28,9 @@ at = np.uint64  # an index known not to be negative: Numba then leaves out its w
 
 # A front with fewer multiply-adds than this is worked on by plain loops: a call to BLAS costs more.
 TINY_WORK = 2500
-# A front with more flops than this uses all BLAS threads.
-THREADED_FLOPS = 1e8
+# A front with more flops than this uses all BLAS threads: below, a core that is busy with something else costs more
+# (threads wait for each other by spinning) than the second thread saves.
+THREADED_FLOPS = 1e9
 # Columns of a large front eliminated at a time.
 BLOCK = 256
 

@@ -1,4 +1,4 @@
-"""method="dense": one front, in the order given, by LAPACK through SciPy; no Numba."""
+"""method="dense" for a few hundred equations: one front in the order given, LAPACK through SciPy; no Numba."""
 
 from __future__ import annotations
 
@@ -6,20 +6,13 @@ import numpy as np
 
 from .threads import blas_threads
 
-# Up to this order threads cost more than they bring.
-SERIAL_ORDER = 256
 
-
-def _threads(n: int, threads: int) -> int:
-    return threads if n > SERIAL_ORDER else 1
-
-
-def factor(n: int, panels: np.ndarray, threads: int) -> int:
-    """Cholesky factor in place of the (n, n) column-major lower triangle in `panels`: -1, or the bad column."""
+def factor(n: int, panels: np.ndarray) -> int:
+    """Cholesky factor in place of the (n, n) column-major lower triangle in `panels`; -1 or the bad column."""
     from scipy.linalg.lapack import dpotrf
 
     a = panels.reshape(n, n, order="F")
-    with blas_threads(_threads(n, threads)):
+    with blas_threads(1):
         _, info = dpotrf(a, lower=1, clean=0, overwrite_a=1)
     if info > 0:
         return int(info) - 1
@@ -27,7 +20,7 @@ def factor(n: int, panels: np.ndarray, threads: int) -> int:
     return -1 if good.all() else int(np.argmin(good))
 
 
-def selected_inverse(n: int, panels: np.ndarray, out: np.ndarray, drop: int, threads: int) -> None:
+def selected_inverse(n: int, panels: np.ndarray, out: np.ndarray, drop: int) -> None:
     """Inverse of the leading block of order n - drop, lower triangle; all else 0."""
     from scipy.linalg.lapack import dpotri
 
@@ -37,7 +30,7 @@ def selected_inverse(n: int, panels: np.ndarray, out: np.ndarray, drop: int, thr
     if k == 0:
         return
     a = panels.reshape(n, n, order="F")
-    with blas_threads(_threads(k, threads)):
+    with blas_threads(1):
         inverse, _ = dpotri(np.array(a[:k, :k], order="F"), lower=1, overwrite_c=1)
     z[:k, :k] = np.tril(inverse)
 

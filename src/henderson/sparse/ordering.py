@@ -311,7 +311,7 @@ def amd(n, ptr, idx):
             free = out
 
     # every variable follows the pivot it went with
-    count = np.zeros(pivots + 2, np.int64)
+    first_of = np.zeros(pivots + 2, np.int64)
     for i in range(n):
         if pivot_of[i] < 0:
             r = i
@@ -324,12 +324,12 @@ def amd(n, ptr, idx):
                 if parent[r] < 0:
                     break
                 r = parent[r]
-        count[pivot_of[i] + 1] += 1
+        first_of[pivot_of[i] + 1] += 1
     for k in range(pivots + 1):
-        count[k + 1] += count[k]
+        first_of[k + 1] += first_of[k]
     for i in range(n):
-        order[count[pivot_of[i]]] = i
-        count[pivot_of[i]] += 1
+        order[first_of[pivot_of[i]]] = i
+        first_of[pivot_of[i]] += 1
     return order
 
 

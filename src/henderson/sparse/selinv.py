@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 at = np.uint64  # an index known not to be negative: Numba then leaves out its wrap-around
 
 TINY_WORK = 2500
-THREADED_FLOPS = 1e8
+THREADED_FLOPS = 1e9
 # Columns worked on at a time in fronts of at least WIDE columns and in others: a product with a symmetric matrix spends
 # its time packing that matrix unless it has many columns, but a wide diagonal block is inverted slowly.
 WIDE, BLOCK_WIDE, BLOCK = 1200, 384, 128

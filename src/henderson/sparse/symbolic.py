@@ -3,7 +3,7 @@
     analyze -> order (ordering) -> elimination tree, postorder (etree) -> column counts (counts)
             -> supernodes, amalgamated (supernodes) -> rows of each supernode -> Symbolic
 
-This file does not import Numba: `method="dense"` must stay usable without compiled code.
+This file does not import Numba: a small `method="dense"` must stay usable without compiled code.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .schedule import Schedule
 
 Array = np.ndarray
+# method="dense" needs no compiled code up to this order; beyond it our own blocked kernels are faster than LAPACK's.
+PLAIN_ORDER = 512
 METHODS = ("amd", "metis", "natural", "dense")
 
 
@@ -65,6 +67,11 @@ class Symbolic:
     method: str
     _schedules: dict[int, Schedule] = field(default_factory=dict, repr=False)
 
+    @property
+    def plain(self) -> bool:
+        """Whether LAPACK through SciPy does all the work, without compiled code (see `dense`)."""
+        return self.method == "dense" and self.n <= PLAIN_ORDER
+
     def positions(self, rows: Array, cols: Array) -> Array:
         """Place in `panels` of each entry (rows[k], cols[k]), original numbering, any triangle.
 
@@ -110,7 +117,7 @@ def analyze(n: int, rows: Array, cols: Array, *, tail: int = 0, method: str = "a
     tail : the last `tail` variables are dense (coupled to everything): they stay at the very end, in their
         order.
     method : "amd" (approximate minimum degree), "metis" (needs pymetis), "natural" (the order given),
-        "dense" (one supernode in the order given; pattern ignored; needs no compiled code).
+        "dense" (one supernode in the order given; pattern ignored; no compiled code up to n = 512).
 
     Raises ModelError for a bad argument, NotAvailableError for METIS without pymetis.
     """
