@@ -181,16 +181,8 @@ def test_glance_and_counts(sleepfit):
 
 def test_augment_has_the_rows_and_what_was_fitted_to_them(sleepfit, sleep):
     rows = sleepfit.augment()
-    assert list(rows.columns) == [
-        "row",
-        "Reaction",
-        "Days",
-        "Subject",
-        "fitted",
-        "resid",
-        "fixed",
-        "scaled_resid",
-    ]
+    new = ["row", "fitted", "resid", "fixed", "scaled_resid"]
+    assert list(rows.columns) == ["Reaction", "Days", "Subject", *new]
     np.testing.assert_array_equal(rows.Reaction, sleep.Reaction)
     assert list(rows.Subject) == [str(s) for s in sleep.Subject]
     np.testing.assert_allclose(rows.fitted + rows.resid, rows.Reaction)
@@ -230,3 +222,84 @@ def test_representations(sleepfit):
         "<MixedFit Reaction ~ Days + (Days | Subject) | REML, 180 rows, deviance 1743.62"
     )
     assert sleepfit._repr_html_().startswith("<pre>Linear mixed model")
+
+
+# -- every question to every model ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def odd():
+    """Names, types and collisions that a table may have."""
+    rng = np.random.default_rng(0)
+    n = 60
+    return pd.DataFrame(
+        {
+            "y": rng.normal(size=n),
+            "x": rng.normal(size=n),
+            "g": rng.integers(0, 6, n),
+            "h": rng.choice(list("abc"), n),
+            "row": rng.normal(size=n),
+            "fitted": rng.normal(size=n),
+            "Ünï ço": rng.normal(size=n),
+            "b": rng.random(n) > 0.5,
+            "cat": pd.Categorical(rng.choice(list("abc"), n), ordered=True),
+        }
+    )
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ x + (x | g)", {}),
+        ("y ~ x + (x || g)", {}),
+        ("y ~ h * x + (1 | g:h)", {}),
+        ("y ~ x + (1 | g/h)", {}),
+        ("y ~ 0 + (1 | g)", {}),
+        ("y ~ 0 + h + (0 + h | g)", {}),
+        ("y ~ x + (0 + x | g) + (1 | g)", {}),
+        ("row ~ fitted + (1 | g)", {}),
+        ("y ~ `Ünï ço` + (1 | g)", {}),
+        ("y ~ b + (b || g)", {}),
+        ("y ~ cat + (1 | b)", {}),
+        ("log(y + 10) ~ poly(x, 2) + (1 | g)", {}),
+        ("y ~ C(g) + (1 | h)", {}),
+        ("y ~ x + offset(row) + (1 | g)", {}),
+        ("y ~ scale(x) * cat + (scale(x) | g)", {}),
+        ("y ~ x + (1 | g)", {"reml": False}),
+        ("y ~ x + (1 | g)", {"fixed_parameters": {"g": 1.0, "Residual": 1.0}}),
+        ("y ~ x + (1 | g) + (1 | h)", {"fixed_parameters": {"g": 1.0}}),
+    ],
+)
+def test_every_question_has_an_answer(odd, formula, options, tmp_path):
+    fit = hd.lmm(formula, odd, **options)
+    fit.save(tmp_path / "fit.zip")
+    again = hd.load(tmp_path / "fit.zip")
+    assert again.summary() == fit.summary()
+    new = fit.predict(odd, interval="prediction")
+    np.testing.assert_allclose(new.estimate, fit.fitted, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(new.std_error, fit.predict(se=True).std_error, rtol=1e-7)
+    assert again.predict(odd, interval="prediction").equals(new)
+    population = fit.predict(odd, random_effects=False, interval="confidence")
+    assert (population.conf_low <= population.estimate).all()
+    assert np.isfinite(fit.predict(random_effects=False, interval="prediction").to_numpy()).all()
+    assert np.isfinite(fit.residuals_as("standardized")).all()
+    for made in (fit.tidy(), fit.tidy("ran_pars"), fit.tidy("ran_vals"), fit.glance(), fit.augment()):
+        assert len(made.columns) > 4
+    np.testing.assert_allclose(fit.augment().resid, fit.residuals)
+    assert fit.refit(fit.simulate(seed=1)).status.converged
+    for draw in (fit.plot.fit, fit.plot.residuals, fit.plot.qq, fit.plot.random_effects):
+        draw()
+    assert fit.formula in repr(fit) and fit.formula in fit.summary()
+
+
+def test_new_columns_of_augment_give_way_to_those_of_the_data(odd):
+    rows = hd.lmm("row ~ fitted + (1 | g)", odd).augment()
+    np.testing.assert_array_equal(rows.fitted, odd.fitted)
+    np.testing.assert_array_equal(rows.row, odd.row)
+    np.testing.assert_allclose(rows.fitted_ + rows.resid, odd.row)
+
+
+def test_a_response_that_is_not_numbers_cannot_be_refitted(fit):
+    with pytest.raises(hd.ModelError, match="array of numbers"):
+        fit.refit(["a"] * 80)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -191,7 +192,16 @@ def _in_terms(fit: Predictable) -> list[str]:
 
 
 def _some_column(data: Any) -> str:
-    names = list(data) if isinstance(data, Mapping) else list(getattr(data, "columns", []))
+    """Any column of a table, or of the file at a path."""
+    if isinstance(data, Mapping):
+        names = list(data)
+    elif isinstance(data, (str, Path)):
+        frames.files.check_file(Path(data))
+        names = frames.files.read_header(Path(data), frames.files.file_kind(Path(data)))
+    else:
+        import narwhals as nw
+
+        names = nw.from_native(data, pass_through=False).collect_schema().names()
     if not names:
         raise DataError("the new data have no columns, so there is no telling how many rows to predict.")
     return names[0]
@@ -227,7 +237,7 @@ def _weights(
 def _check(interval: str | None, level: float, new_levels: str) -> None:
     if interval is not None and interval not in INTERVALS:
         raise ModelError(f'predict: interval is None, "confidence" or "prediction", not {interval!r}.')
-    if not 0.0 < level < 1.0:
+    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
         raise ModelError(f"predict: level is between 0 and 1, such as 0.95, not {level!r}.")
     if new_levels not in NEW_LEVELS:
         raise ModelError(f'predict: new_levels is "error" or "population", not {new_levels!r}.')

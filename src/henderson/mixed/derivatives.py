@@ -69,6 +69,8 @@ def score(problem: Problem, point: Point) -> Score:
 def derivatives(problem: Problem, point: Point) -> Derivatives:
     """Gradient and Newton matrix at the point last evaluated."""
     first = score(problem, point)
+    if not problem.n_parameters:
+        return Derivatives(first.gradient, np.zeros((0, 0)), np.zeros((0, 0)))
     system, q = problem.system, problem.system.q
     nu = _working_vectors(problem, point, first)
     product = system.multiply(np.vstack([nu, np.zeros((system.p, nu.shape[1]))]))

@@ -241,7 +241,7 @@ def _direction(gradient, hessian):
 def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max_iterations):
     """Newton steps from `start` (k,), with the rules of `optimise.optimise`.
 
-    Returns (theta, predicted decrease at the last gradient, steps taken before it, average information there).
+    Returns (theta, predicted decrease left, steps taken before the last gradient, average information there).
     """
     n_par = d.shape[0]
     theta = start.copy()
@@ -253,6 +253,7 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max
     deviance, pwrss, left, w, s = _evaluate(own, border, corner, t, nu, reml)
     previous = np.inf
     observe = False
+    full = False
     steps = 0
     while True:
         s2 = pwrss / nu
@@ -278,8 +279,11 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max
             if np.all(np.isfinite(observed)):
                 step = _direction(gradient, 0.5 * (observed + observed.T))
                 decrease = -(gradient @ step)
+        remaining = decrease
+        if full and decrease < 1e-3 * previous and decrease < 1e-4:
+            remaining = decrease * (decrease / previous)
         previous = decrease
-        done = decrease < tolerance
+        done = remaining < tolerance
         noise = resolution if decrease < 10 * resolution else 1e-13 * max(abs(deviance), nu)
         share = 1.0
         moved = False
@@ -296,9 +300,10 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max
                 moved = True
                 break
             share *= 0.4
+        full = share == 1.0
         if moved:
             theta, t = trial, t_trial
             deviance, pwrss, left, w, s = found
             steps += 0 if done else 1
         if done or not moved or steps > max_iterations:
-            return theta, decrease, steps, average
+            return theta, remaining, steps, average

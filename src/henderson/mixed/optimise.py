@@ -39,7 +39,8 @@ class Optimum:
 
     theta: np.ndarray
     predicted_decrease: float
-    """At the last gradient; one more step was taken from there."""
+    """What a further step would gain: at the last gradient, or after it by the contraction seen there; one more step was
+    taken from there."""
     converged: bool
     iterations: int
     """Newton steps taken up to the last gradient."""
@@ -97,7 +98,8 @@ def _optimise(
         steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
         if on_step is not None:
             on_step(steps[-1])
-        done = decrease < tolerance
+        remaining = _expected_after(decrease, steps)
+        done = remaining < tolerance
         if done and not len(direction):
             break
         found = _search(problem, point, direction, decrease)
@@ -105,9 +107,21 @@ def _optimise(
             point, share = found
         if done or found is None or len(steps) > max_iterations:
             break
-    converged = decrease < max(tolerance, RESOLUTION)
+    converged = remaining < max(tolerance, RESOLUTION)
     theta = _snap(problem, point).theta
-    return Optimum(theta, decrease, converged, len(steps) - 1, d.average_information, tuple(steps))
+    return Optimum(theta, remaining, converged, len(steps) - 1, d.average_information, tuple(steps))
+
+
+def _expected_after(decrease: float, steps: list[Step]) -> float:
+    """What one more step is expected to leave to gain, from how much the last full steps left of it.
+
+    A step that gained three digits gains at least that many again: the gradient that would only confirm it is not paid for.
+    """
+    if len(steps) > 1 and steps[-1].step == 1.0:
+        contraction = decrease / steps[-2].predicted_decrease
+        if contraction < 1e-3 and decrease < 1e-4:
+            return decrease * contraction
+    return decrease
 
 
 def _one_term(problem: Problem) -> bool:

@@ -35,6 +35,9 @@ def default_start(problem: Problem, products: CrossProducts) -> np.ndarray:
             within = 1.0 - _explained(own, border[:, :, -1]) / (total * products.n)
             residual = min(residual, within * products.n / free)
     residual = max(residual, _LEAST_RESIDUAL)
+    # Terms that do not overlap leave 1 - their sum: less than what is left within any one of them.
+    apart = 1.0 - sum(float(np.maximum(b - residual * c, 0.0).sum()) for b, c, _ in shares) / products.n
+    residual = max(min(residual, apart), 0.5 * residual)
     parts = []
     for s, at, (between, count, q) in zip(problem.structures, problem.slices(), shares, strict=True):
         if at is not None:

@@ -474,7 +474,10 @@ class MixedFit:
         that were left out are left out again). Starts from this fit's estimates."""
         from .lmm import refit
 
-        values = np.asarray(response, dtype=np.float64)
+        try:
+            values = np.asarray(response, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ModelError("refit: the response is an array of numbers.") from None
         design = self.design
         if design.rows is not None and values.shape == (design.n_read,):
             values = values[design.rows]

@@ -107,7 +107,7 @@ def _fixed(fit: Any) -> str:
         ["", *effects["term"]],
         ["Estimate", *pair[:k]],
         ["Std. Error", *pair[k:]],
-        ["df", *(f"{df:.2f}" for df in effects["df"])],
+        ["df", *("Inf" if np.isinf(df) else f"{df:.2f}" for df in effects["df"])],
         ["t value", *rounded(effects["statistic"], 3)],
         ["Pr(>|t|)", *p_values(effects["p_value"])],
         ["", *codes],

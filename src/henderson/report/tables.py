@@ -99,15 +99,16 @@ def glance(fit: Any) -> dict[str, list]:
 
 
 def augment(fit: Any) -> dict[str, Any]:
-    """The rows of the fit (those left out are not there): response, fixed covariates, groups, fitted,
-    resid ...
+    """The rows of the fit (those left out are not there): the response, the fixed columns, the groups, and after them
+    what was fitted.
 
-    `fixed` is the prediction without random effects, `scaled_resid` the residual over its standard
-    deviation, `row` the number of the row in the caller's table (from 0).
+    `row` is the number of the row in the caller's table (from 0), `fixed` the prediction without random effects,
+    `scaled_resid` the residual over its standard deviation. A column of the data that has one of these names keeps it;
+    the new one gets an underscore at its end.
     """
     design = fit.design
     rows = np.arange(design.n_read) if design.rows is None else design.rows
-    out: dict[str, Any] = {"row": rows, design.response: design.y}
+    out: dict[str, Any] = {design.response: design.y}
     for name, values in zip(design.x_names, design.X.T, strict=True):
         if name != "(Intercept)":
             out.setdefault(name, values)
@@ -115,13 +116,18 @@ def augment(fit: Any) -> dict[str, Any]:
         if block.group not in out:
             labels = np.asarray([str(v) for v in block.levels], dtype=object)
             out[block.group] = labels[block.codes]
-    if design.offset is not None:
-        out["offset"] = design.offset
-    if design.weights is not None:
-        out["weights"] = design.weights
-    keep = slice(None) if design.rows is None else design.rows
-    out["fitted"] = fit.fitted[keep]
-    out["resid"] = fit.residuals[keep]
-    out["fixed"] = fit.predict(random_effects=False)[keep]
-    out["scaled_resid"] = fit.residuals_as("pearson")[keep]
+    made = {
+        "row": rows,
+        "offset": design.offset,
+        "weights": design.weights,
+        "fitted": fit.fitted[rows],
+        "resid": fit.residuals[rows],
+        "fixed": fit.predict(random_effects=False)[rows],
+        "scaled_resid": fit.residuals_as("pearson")[rows],
+    }
+    for name, values in made.items():
+        if values is not None:
+            while name in out:
+                name += "_"  # noqa: PLW2901
+            out[name] = values
     return out

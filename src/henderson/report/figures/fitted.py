@@ -37,8 +37,8 @@ class _View:
 
     term: int
     x: str
-    categories: tuple[str, ...] | None
-    """Levels of x where it is a factor."""
+    categories: tuple[Any, ...] | None
+    """Levels of x where it is a factor, also one that is written in numbers."""
     values: np.ndarray
     """(n,) x, or its codes."""
 
@@ -64,8 +64,12 @@ def _panels_view(fit: Any) -> _View | None:
         others = {f for other in design.blocks for f in other.factors} - set(block.factors)
         if len(moving) == 1 and not others:
             name, column, values = moving[0]
-            categories = tuple(map(str, column.levels)) if column.kind == "factor" else None
-            return _View(k, name, categories, values)
+            if column.kind == "factor":
+                return _View(k, name, tuple(column.levels), values)
+            if "levels" in fit.spec["columns"][name]:
+                levels, codes = np.unique(values, return_inverse=True)
+                return _View(k, name, tuple(levels.tolist()), codes)
+            return _View(k, name, None, values)
     return None
 
 
@@ -107,7 +111,7 @@ def _panels(fit: Any, view: _View) -> Page:
         dress(axes, title=short(str(block.levels[level]), 22))
         axes.title.set_fontweight("normal")
         if view.categories:
-            axes.set_xticks(range(len(view.categories)), [short(c, 10) for c in view.categories])
+            axes.set_xticks(range(len(view.categories)), [short(f"{c}", 10) for c in view.categories])
             axes.set_xlim(-0.5, len(view.categories) - 0.5)
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -151,12 +155,10 @@ def _lines(fit: Any, view: _View) -> tuple[list, list, list, list]:
     for name in {*_right_side(fit), *block.factors}:
         column = fit.frame[name]
         if name == view.x:
-            labels = (
-                None
-                if view.categories is None
-                else np.array([column.levels[int(c)] for c in grid], dtype=object)
+            across = (
+                grid if view.categories is None else np.array(view.categories, dtype=object)[grid.astype(int)]
             )
-            table[name] = np.tile(grid if labels is None else labels, q)
+            table[name] = np.tile(across, q)
         elif column.kind == "factor":
             table[name] = np.repeat(
                 np.array([column.levels[c] for c in column.values[source]], dtype=object), g
