@@ -128,6 +128,6 @@ def augment(fit: Any) -> dict[str, Any]:
     for name, values in made.items():
         if values is not None:
             while name in out:
-                name += "_"  # noqa: PLW2901
+                name += "_"
             out[name] = values
     return out
