@@ -1,4 +1,4 @@
-# mypy: disable-error-code="call-arg,arg-type"
+# mypy: disable-error-code="call-arg,arg-type,var-annotated"
 """SciPy's BLAS and LAPACK, callable from compiled code.
 
 The addresses come from `scipy.linalg.cython_blas` and `cython_lapack`, are registered with LLVM under a name
