@@ -71,6 +71,7 @@ class BorderedSystem:
         self._place_blocks()
         self._a: list[tuple[int, int, sp.csr_matrix]] | None = None
         s = self.symbolic
+        self.flops = float(s.flops) + 2.0 * self._work + 2.0 * self._level_work
         self.description = (
             f"{self._lead_q} levels of {self._lead_m} eliminated one by one, "
             f"then {s.n} equations with {s.stored:.3g} numbers in the factor"

@@ -27,6 +27,7 @@ class DenseSystem:
         self._diagonal = np.arange(self.q)
         self._factors: list[np.ndarray] = []
         self._pivots: Pivots | None = None
+        self.flops = len(self._a) ** 3 / 3.0
         self.description = f"dense, {len(self._a)} equations"
 
     def with_response(self, products: CrossProducts) -> DenseSystem:

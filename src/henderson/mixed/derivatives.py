@@ -42,18 +42,23 @@ class Score:
     """Z_k'e by term, (q_k, m_k)."""
 
 
-def score(problem: Problem, point: Point) -> Score:
-    """Gradient of the criterion at the point last evaluated."""
+def residual_products(problem: Problem, point: Point) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """b^ and Z'e by term, (q_k, m_k) each, at the point last evaluated: one solve, no inverse."""
     system = problem.system
     b, beta = system.solution()
     blocks = _by_term(problem, b)
     u = _stack([bk @ t.T for bk, t in zip(blocks, point.factors, strict=True)])
     cross = system.border() - system.multiply(np.concatenate([u, beta])[:, None])[:, 0]
-    residual = _by_term(problem, cross[: system.q])
-    system.invert(problem.reml)
+    return blocks, _by_term(problem, cross[: system.q])
+
+
+def score(problem: Problem, point: Point) -> Score:
+    """Gradient of the criterion at the point last evaluated."""
+    blocks, residual = residual_products(problem, point)
+    problem.system.invert(problem.reml)
     by_factor = [
         2.0 * trace - (2.0 / point.s2) * (rk.T @ bk)
-        for trace, rk, bk in zip(system.traces(), residual, blocks, strict=True)
+        for trace, rk, bk in zip(problem.system.traces(), residual, blocks, strict=True)
     ]
     gradient = np.empty(problem.n_parameters)
     for structure, at, slope in zip(problem.structures, problem.slices(), by_factor, strict=True):
@@ -66,13 +71,19 @@ def score(problem: Problem, point: Point) -> Score:
     return Score(gradient, by_factor, blocks, residual)
 
 
+def scale_share(problem: Problem, point: Point) -> np.ndarray:
+    """c (k,) at the point last evaluated: the second derivative of the criterion by a parameter and log s2."""
+    b, residual = residual_products(problem, point)
+    return _working_vectors(problem, point, b, residual).T @ _stack(residual) / point.s2
+
+
 def derivatives(problem: Problem, point: Point) -> Derivatives:
     """Gradient and Newton matrix at the point last evaluated."""
     first = score(problem, point)
     if not problem.n_parameters:
         return Derivatives(first.gradient, np.zeros((0, 0)), np.zeros((0, 0)))
     system, q = problem.system, problem.system.q
-    nu = _working_vectors(problem, point, first)
+    nu = _working_vectors(problem, point, first.b, first.residual)
     product = system.multiply(np.vstack([nu, np.zeros((system.p, nu.shape[1]))]))
     scaled = [
         wk.reshape(-1, t.shape[0], nu.shape[1]).transpose(0, 2, 1) @ t
@@ -111,7 +122,9 @@ def slope_in_sigma(slope: np.ndarray, t: np.ndarray) -> np.ndarray:
     return 0.5 * (g + g.T)
 
 
-def _working_vectors(problem: Problem, point: Point, first: Score) -> np.ndarray:
+def _working_vectors(
+    problem: Problem, point: Point, blocks: list[np.ndarray], residual: list[np.ndarray]
+) -> np.ndarray:
     """nu_t, one column for each parameter: (q, k)."""
     system = problem.system
     out = np.zeros((system.q, problem.n_parameters))
@@ -121,8 +134,8 @@ def _working_vectors(problem: Problem, point: Point, first: Score) -> np.ndarray
         problem.held,
         problem.slices(),
         point.factors,
-        first.b,
-        first.residual,
+        blocks,
+        residual,
         strict=True,
     ):
         rows = slice(start, start + b.size)

@@ -6,6 +6,10 @@ approximates by differencing the criterion twice. Joint with eta = log s2 (profi
     D_tt = H + c c' / nu,   D_t,eta = c,   D_eta,eta = nu;        Var(theta^, eta^) = 2 D''^-1
     d Phi / dt = -(C^-1)_x. (dLambda' A Lambda + Lambda' A dLambda) (C^-1)_.x,      Phi = (C^-1)_xx
 
+Where one gradient is a matter of seconds - tens of thousands of equations with a full factor - the average information that
+the last step used stands in for the observed one: there they agree to a fraction of a percent, and degrees of freedom are in
+the thousands. `Information.kind` says which it is.
+
 A parameter on the boundary (a pivot of T at exactly zero) is held there: it has no sampling variance of the regular kind,
 and Var(beta^) does not move with it to first order.
 """
@@ -19,12 +23,14 @@ import numpy as np
 
 from ..sparse.threads import one_blas_thread
 from .criterion import evaluate
-from .derivatives import score
+from .derivatives import derivatives, scale_share, score
 
 if TYPE_CHECKING:
     from .solution import Solution
 
 _STEP = 1e-4
+OBSERVED_FLOPS = 2e9
+"""Floating-point operations of a factorisation up to which the observed information is worked out."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,9 @@ class Information:
     vcov_slopes: np.ndarray
     """d Var(beta^) / d parameter in the user's units, (k + 1, rank, rank)."""
     positive: bool
-    """Whether the observed information was positive definite over the regular parameters."""
+    """Whether the information was positive definite over the regular parameters."""
+    kind: str
+    """"observed" or "average"."""
 
 
 def information(solution: Solution) -> Information:
@@ -54,7 +62,8 @@ def _information(solution: Solution) -> Information:
     theta = solution.theta
     free = len(theta) - problem.estimates_scale
     regular = np.concatenate([_interior(solution), [problem.log_s2 is None]])
-    joint = _joint_hessian(solution, regular[:-1])
+    kind = "observed" if problem.system.flops <= OBSERVED_FLOPS else "average"
+    joint = _joint(solution, _observed(solution, regular[:-1]) if kind == "observed" else _average(solution))
     keep = np.flatnonzero(regular)
     values, vectors = np.linalg.eigh(joint[np.ix_(keep, keep)])
     good = values > 1e-10 * max(values.max(initial=0.0), 1e-300)
@@ -62,7 +71,7 @@ def _information(solution: Solution) -> Information:
     covariance = np.zeros((free + 1, free + 1))
     covariance[np.ix_(keep, keep)] = 2.0 * inverse
     return Information(
-        covariance, regular, _component_slopes(solution, free), _vcov_slopes(solution, free), bool(good.all())
+        covariance, regular, _component_slopes(solution, free), _vcov_slopes(solution, free), bool(good.all()), kind
     )
 
 
@@ -80,36 +89,41 @@ def _interior(solution: Solution) -> np.ndarray:
     return np.concatenate([*out, np.zeros(0, dtype=bool)])
 
 
-def _joint_hessian(solution: Solution, interior: np.ndarray) -> np.ndarray:
-    problem, theta = solution.problem, solution.theta
-    free = len(interior)
+def _joint(solution: Solution, hessian: np.ndarray) -> np.ndarray:
+    """Second derivatives by the parameters and log s2, from those of the criterion that is minimised."""
+    problem = solution.problem
+    free = len(solution.theta) - problem.estimates_scale
     joint = np.zeros((free + 1, free + 1))
-
-    def gradient(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        point = evaluate(problem, at)
-        assert point is not None
-        first = score(problem, point)
-        return first.gradient, np.array([point.pwrss, point.s2])
-
-    slope = np.zeros(free)
-    columns = [*np.flatnonzero(interior), *([free] if problem.estimates_scale else [])]
-    for column in columns:
-        step = np.zeros(len(theta))
-        step[column] = _STEP * max(abs(theta[column]), 0.1)
-        up, scale_up = gradient(theta + step)
-        down, scale_down = gradient(theta - step)
-        joint[: len(theta), column] = (up - down) / (2.0 * step[column])
-        if column < free:
-            slope[column] = (scale_up[0] - scale_down[0]) / (2.0 * step[column])
-    solution.factorised()
-    joint = 0.5 * (joint + joint.T)
+    joint[: len(hessian), : len(hessian)] = hessian
     if problem.profiled:
-        # c = -(d pwrss / dt) / s2
-        share = -slope / solution.point.s2
+        share = scale_share(problem, solution.factorised())
         joint[:free, :free] += np.outer(share, share) / problem.nu
         joint[:free, free] = joint[free, :free] = share
         joint[free, free] = problem.nu
     return joint
+
+
+def _average(solution: Solution) -> np.ndarray:
+    """The optimiser's last average information; worked out again for a solution that came from a file."""
+    if solution.average_information is not None:
+        return solution.average_information
+    return derivatives(solution.problem, solution.factorised()).average_information
+
+
+def _observed(solution: Solution, interior: np.ndarray) -> np.ndarray:
+    problem, theta = solution.problem, solution.theta
+
+    def gradient(at: np.ndarray) -> np.ndarray:
+        point = evaluate(problem, at)
+        assert point is not None
+        return score(problem, point).gradient
+
+    hessian = np.zeros((len(theta), len(theta)))
+    for a in [*np.flatnonzero(interior), *([len(interior)] if problem.estimates_scale else [])]:
+        step = np.zeros(len(theta))
+        step[a] = _STEP * max(abs(theta[a]), 0.1)
+        hessian[:, a] = (gradient(theta + step) - gradient(theta - step)) / (2.0 * step[a])
+    return 0.5 * (hessian + hessian.T)
 
 
 def _component_slopes(solution: Solution, free: int) -> list[np.ndarray]:

@@ -26,6 +26,8 @@ class Solution:
     products: CrossProducts
     coordinates: Coordinates
     theta: np.ndarray
+    average_information: np.ndarray | None = None
+    """The optimiser's last one, where there was an optimiser."""
 
     @cached_property
     def point(self) -> Point:

@@ -38,6 +38,8 @@ class System(Protocol):
     p: int
     offsets: np.ndarray
     """First equation of each term, and after them of X."""
+    flops: float
+    """Floating-point operations of one factorisation."""
     description: str
 
     def with_response(self, products: CrossProducts) -> Self:

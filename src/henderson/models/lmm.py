@@ -176,7 +176,7 @@ def _require_separable(design: Any) -> None:
 
 
 def _fit(labels, problem, products, coordinates, optimum, design, model, frame) -> MixedFit:
-    solution = Solution(problem, products, coordinates, optimum.theta)
+    solution = Solution(problem, products, coordinates, optimum.theta, optimum.average_information)
     status = partial(_status, labels, solution, optimum)
     return MixedFit(labels, solution, status, design.library, design, model, frame)
 
