@@ -1,4 +1,4 @@
-# make demo | make test | make lint | make bench : each makes the environment it needs first.
+# make demo | make test | make lint | make bench | make docs : each makes the environment it needs first.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
@@ -25,6 +25,9 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python bench/run.py
+
+docs: $(VENV)/.installed
+	$(BIN)/python docs/build.py
 
 clean:
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache
