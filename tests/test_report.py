@@ -180,7 +180,7 @@ def test_progress_line_appears_only_on_a_terminal_and_after_its_time(monkeypatch
         time.sleep(0.4)
         on_step(step(1))
         time.sleep(0.3)
-    assert "100,000 rows: iteration 1, criterion 15.0000" in screen.getvalue()
+    assert "100,000 rows, iteration 1: criterion 15.0000" in screen.getvalue()
 
 
 def test_progress_line_is_cleared_when_the_user_stops_the_fit(monkeypatch):

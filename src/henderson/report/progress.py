@@ -81,7 +81,7 @@ class _Line:
 
     def __init__(self, n: int, shift: float):
         self._rows, self._shift = n, shift
-        self._text = f"Fitting {n:,} rows: forming the equations"
+        self._text = f"{n:,} rows, first look at the equations"
         self._status: Any = None
         self._lock = threading.Lock()
         self._closed = False
@@ -99,9 +99,8 @@ class _Line:
 
     def step(self, step: Step) -> None:
         self._text = (
-            f"Fitting {self._rows:,} rows: iteration {step.iteration}, "
-            f"criterion {step.deviance + self._shift:.4f}, "
-            f"a step promises {max(step.predicted_decrease, 0.0):.2g} less"
+            f"{self._rows:,} rows, iteration {step.iteration}: criterion {step.deviance + self._shift:.4f}, "
+            f"predicted decrease {max(step.predicted_decrease, 0.0):.1g}"
         )
         with self._lock:
             if self._status is not None:
