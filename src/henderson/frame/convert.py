@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from henderson.errors import DataError
 from henderson.frame.column import Column
-from henderson.frame.factorize import factorize_labels, plain, reorder
+from henderson.frame.factorize import factorize_labels, plain_labels, reorder
 
 _DATES = "holds dates or times"
 _DATES_HINT = "Make a number of it (days since a start), or text when it is a label."
@@ -185,7 +185,7 @@ def _from_pandas(name: str, series: Any) -> Column:
 
 
 def _categories(name: str, codes: NDArray, categories: Any, ordered: bool) -> Column:
-    labels = tuple(plain(c) for c in categories)
+    labels = plain_labels(categories)
     return Column(name, "factor", codes.astype(np.int32, copy=False), labels, ordered, text=False)
 
 

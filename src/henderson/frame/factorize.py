@@ -101,9 +101,17 @@ def factorize_labels(values: Any) -> tuple[NDArray[np.int32], tuple[Label, ...]]
     import pandas as pd
 
     codes, levels = pd.factorize(values)
-    labels = [plain(v) for v in levels]
+    labels = plain_labels(levels)
     order = np.array(sorted(range(len(labels)), key=labels.__getitem__), dtype=np.intp)
     return reorder(np.asarray(codes), order), tuple(labels[i] for i in order)
+
+
+def plain_labels(values: Any) -> tuple[Label, ...]:
+    """Labels as plain Python values; a whole index of text or integers in one call, for there may be very many."""
+    labels = values.tolist() if hasattr(values, "tolist") else list(values)
+    if set(map(type, labels)) <= {str, int}:
+        return tuple(labels)
+    return tuple(plain(v) for v in labels)
 
 
 def plain(value: Any) -> Label:
