@@ -12,7 +12,7 @@ import numpy as np
 from henderson.errors import DataError, FormulaError, closest
 from henderson.frame.column import Column, Frame
 from henderson.frame.convert import convert
-from henderson.frame.files import check_file, file_kind, read_columns, read_header
+from henderson.frame.files import check_file, file_kind, read_columns, read_header, read_small_columns
 
 Span = tuple[int, int]
 
@@ -41,6 +41,9 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
         check_file(path)
         header = read_header(path, kind)
         _check_names(wanted, header, places, text)
+        small = read_small_columns(path, kind, wanted)
+        if small:
+            return Frame(small, len(next(iter(small.values()))), "pandas")
         table = read_columns(path, kind, wanted or header[:1])
         return _typed(_columns_of(table, wanted), "pandas", _length(table))
     if isinstance(data, Mapping):
