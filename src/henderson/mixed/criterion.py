@@ -1,4 +1,4 @@
-"""The (restricted) likelihood of the variance parameters, and where a value of it stands (ENGINE section 2).
+"""The (restricted) likelihood of the variance parameters, and where a value of it stands (docs/theory.md section 2).
 
     D = log|C| + nu log(2 pi s2) + pwrss / s2,        REML: nu = n - p;   ML: log|C_zz| and nu = n
 

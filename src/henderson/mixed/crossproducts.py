@@ -1,4 +1,4 @@
-"""A = [Z X y]' [Z X y], formed once: after it no iteration touches the rows (ENGINE section 2).
+"""A = [Z X y]' [Z X y], formed once: after it no iteration touches the rows (docs/theory.md section 2).
 
 Held by blocks: for each term its levels' own m x m blocks; for each pair of terms the blocks of the pairs of levels that
 meet in some row; for each term its products with [X y]; and [X y]'[X y]. Blocks add up over any partition of the rows.

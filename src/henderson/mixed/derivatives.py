@@ -1,4 +1,4 @@
-"""Exact gradient, average information and the curvature of the parametrisation (ENGINE sections 3 and 4).
+"""Exact gradient, average information and the curvature of the parametrisation (docs/theory.md sections 3 and 4).
 
 For a parameter t of T_k, with e = y - X beta - Z Lambda b and all from cross-products:
 

@@ -1,4 +1,4 @@
-"""Newton steps on the variance parameters, to a verdict in deviance units (ENGINE section 4)."""
+"""Newton steps on the variance parameters, to a verdict in deviance units (docs/theory.md section 4)."""
 
 from __future__ import annotations
 

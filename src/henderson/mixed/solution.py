@@ -1,6 +1,6 @@
 """A fitted model as numbers in the user's units; everything here follows from the cross-products and the parameters.
 
-No rows are kept: a solution can be rebuilt from a saved file. Symbols as in ENGINE: u = y_scale B T b, Var(e) = s2 y_scale^2.
+No rows are kept: a solution can be rebuilt from a saved file. Symbols as in docs/theory.md: u = y_scale B T b, Var(e) = s2 y_scale^2.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rows are multiplied by the square root of their precision weight; X is replaced by an orthonormal basis of its columns,
 y by its least-squares residual divided by its root mean square, and the effects of each random term by combinations of
 unit mean square (orthogonal ones where the covariance structure allows it). The criterion is the same function of other
-arguments, so y * 1e8, a covariate in other units or with its origin moved, take the same steps (ENGINE section 2).
+arguments, so y * 1e8, a covariate in other units or with its origin moved, take the same steps (docs/theory.md section 2).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from ..errors import ModelError
 from ..linear.qr import orthonormal_basis
@@ -165,6 +165,10 @@ def _back(values: np.ndarray, basis: str, block: RandomBlock) -> np.ndarray:
     if basis == "scalar":
         return np.eye(m) / np.sqrt(np.mean(mean_square))
     if basis == "any" and m > 1:
+        # The cross-product is accurate enough to choose coordinates by, unless the effects are nearly dependent.
+        triangle, info = lapack.dpotrf((values.T @ values) / (n * np.outer(scale, scale)), lower=0)
+        if info == 0 and np.min(np.diagonal(triangle)) > 1e-4:
+            return np.linalg.inv(np.triu(triangle) * scale)
         found = orthonormal_basis(values)
         if len(found.kept) == m:
             return np.linalg.inv(found.r) * np.sqrt(n)

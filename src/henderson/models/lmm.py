@@ -48,7 +48,7 @@ def lmm(
 
     Parameters
     ----------
-    formula : `response ~ fixed terms + (effects | group)`; DESIGN section 2 of the documentation has the grammar.
+    formula : `response ~ fixed terms + (effects | group)`; docs/grammar.md has the grammar.
     data : any DataFrame (pandas, polars, pyarrow ...), a dict of arrays, or the path of a CSV or Parquet file.
     reml : restricted likelihood (True) or likelihood (False).
     weights : precision weights, Var(e_i) = sigma^2 / w_i: an array or the name of a column. Positive.

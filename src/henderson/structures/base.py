@@ -1,7 +1,7 @@
 """The contract of a covariance structure among the effects within one level.
 
 A structure of order m maps its parameters theta to a factor T (m x m) so that the relative covariance of the
-effects of one level is Sigma = T T' (ENGINE: "left of the bar is T"). T may be singular: a variance of exactly zero
+effects of one level is Sigma = T T' (docs/theory.md: "left of the bar is T"). T may be singular: a variance of exactly zero
 is a value like any other, so nothing here divides by T.
 """
 
