@@ -26,6 +26,8 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
+_PLANNED = ("lm", "gls", "glm", "glmm", "mixture", "check", "compare", "genetics", "qtl", "design")
+
 __all__ = [
     "DataError",
     "FormulaError",
@@ -51,6 +53,10 @@ def __getattr__(name: str) -> Any:
     try:
         module, attribute = _LAZY[name]
     except KeyError:
+        if name in _PLANNED:
+            raise AttributeError(
+                f"henderson.{name} is planned, but not available yet in this version."
+            ) from None
         raise AttributeError(f"henderson has no attribute '{name}'; it has {', '.join(__all__)}") from None
     loaded = importlib.import_module(module)
     value = loaded if attribute is None else getattr(loaded, attribute)

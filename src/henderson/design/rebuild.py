@@ -68,7 +68,9 @@ def rebuild(
     formula = parse(spec["formula"])
     given = spec["offset"] if offset is None else offset
     names = names_of(nodes_of(formula, response, random))
-    rows, dropped = complete_rows(frame, [*names, *([given] if isinstance(given, str) else [])])
+    rows, dropped = complete_rows(
+        frame, [*names, *([given] if isinstance(given, str) else [])], none_allowed=True
+    )
     evaluator = _evaluator(spec, formula, frame, rows, names)
     X, x_names, assign = fixed_matrix(read_structure(spec["structure"]), formula, evaluator)
     records = spec["blocks"] if random else []

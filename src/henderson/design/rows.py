@@ -41,13 +41,15 @@ def missing_in(column: Column) -> NDArray[np.bool_] | None:
     return missing if missing.any() else None
 
 
-def complete_rows(frame: Frame, names: Sequence[str]) -> tuple[NDArray[np.intp] | None, str]:
+def complete_rows(
+    frame: Frame, names: Sequence[str], *, none_allowed: bool = False
+) -> tuple[NDArray[np.intp] | None, str]:
     """Rows without a missing value in the named columns (None when all), and a sentence about the others
     ("" when none).
 
     Raises
     ------
-    DataError : an infinite value, or no complete row.
+    DataError : an infinite value, or no complete row (unless `none_allowed`).
     """
     some: NDArray[np.bool_] | None = None
     said = []
@@ -59,7 +61,7 @@ def complete_rows(frame: Frame, names: Sequence[str]) -> tuple[NDArray[np.intp] 
     if some is None:
         return None, ""
     rows = np.flatnonzero(~some)
-    if rows.size == 0:
+    if rows.size == 0 and not none_allowed:
         raise DataError(f"no row is complete: there are missing values in {', '.join(said)}.")
     dropped = frame.nrow - rows.size
     return rows, f"{dropped} of {frame.nrow} rows left out: missing values in {', '.join(said)}"

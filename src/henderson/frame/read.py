@@ -36,7 +36,7 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
     wanted = list(names)
     places: Mapping[str, Span | None] = names if isinstance(names, Mapping) else {}
     if isinstance(data, (str, Path)):
-        path = Path(data)
+        path = Path(data).expanduser()
         kind = file_kind(path)
         check_file(path)
         header = read_header(path, kind)

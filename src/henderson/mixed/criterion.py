@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ModelError
 from ..structures import Structure
 from .system import System
 
@@ -102,3 +103,14 @@ def evaluate(problem: Problem, theta: np.ndarray) -> Point | None:
     log_determinant = pivots.log_random + (pivots.log_fixed if problem.reml else 0.0)
     deviance = log_determinant + nu * (LOG_2PI + np.log(s2)) + pivots.pwrss / s2
     return Point(theta, factors, pivots.pwrss, s2, float(deviance))
+
+
+def evaluate_surely(problem: Problem, theta: np.ndarray) -> Point:
+    """`evaluate`, where it must succeed; a ModelError where it does not."""
+    point = evaluate(problem, theta)
+    if point is None:
+        raise ModelError(
+            "The mixed-model equations are not positive definite at these covariances: they are too far apart in size "
+            "for double precision, or not numbers. If start= or fixed_parameters= was given, look there first."
+        )
+    return point

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..sparse.threads import one_blas_thread
-from .criterion import evaluate
+from .criterion import evaluate_surely
 from .derivatives import derivatives, scale_share, score
 
 if TYPE_CHECKING:
@@ -71,7 +71,12 @@ def _information(solution: Solution) -> Information:
     covariance = np.zeros((free + 1, free + 1))
     covariance[np.ix_(keep, keep)] = 2.0 * inverse
     return Information(
-        covariance, regular, _component_slopes(solution, free), _vcov_slopes(solution, free), bool(good.all()), kind
+        covariance,
+        regular,
+        _component_slopes(solution, free),
+        _vcov_slopes(solution, free),
+        bool(good.all()),
+        kind,
     )
 
 
@@ -114,9 +119,7 @@ def _observed(solution: Solution, interior: np.ndarray) -> np.ndarray:
     problem, theta = solution.problem, solution.theta
 
     def gradient(at: np.ndarray) -> np.ndarray:
-        point = evaluate(problem, at)
-        assert point is not None
-        return score(problem, point).gradient
+        return score(problem, evaluate_surely(problem, at)).gradient
 
     hessian = np.zeros((len(theta), len(theta)))
     for a in [*np.flatnonzero(interior), *([len(interior)] if problem.estimates_scale else [])]:

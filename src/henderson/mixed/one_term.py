@@ -238,10 +238,11 @@ def _direction(gradient, hessian):
 
 
 @kernel
-def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max_iterations):
+def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, flat, max_iterations):
     """Newton steps from `start` (k,), with the rules of `optimise.optimise`.
 
-    Returns (theta, predicted decrease left, steps taken before the last gradient, average information there).
+    Returns (theta, predicted decrease left, steps taken before the last gradient, average information there, whether some
+    direction of it is flat: then `optimise` goes its own way from the start).
     """
     n_par = d.shape[0]
     theta = start.copy()
@@ -306,4 +307,6 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, max
             deviance, pwrss, left, w, s = found
             steps += 0 if done else 1
         if done or not moved or steps > max_iterations:
-            return theta, remaining, steps, average
+            size = np.sqrt(np.abs(np.diag(average)) + 1e-300)
+            spread = np.abs(np.linalg.eigvalsh(average / np.outer(size, size)))
+            return theta, remaining, steps, average, spread.min() < flat * spread.max()

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..sparse.threads import one_blas_thread
-from .criterion import Point, Problem, evaluate
+from .criterion import Point, Problem, evaluate, evaluate_surely
 from .derivatives import derivatives, score
+from .flat import FLAT, flat_directions, without_flat
 
 TOLERANCE = 1e-9
 """The predicted decrease of the criterion, in deviance units, below which there is nothing left to gain."""
@@ -76,17 +77,21 @@ def _optimise(
     compiled: bool,
 ) -> Optimum:
     if compiled and on_step is None and _one_term(problem):
-        return _minimise_compiled(problem, start, tolerance, max_iterations)
+        found = _minimise_compiled(problem, start, tolerance, max_iterations)
+        if found is not None:
+            return found
     theta = _off_zero(problem, np.array(start, dtype=np.float64))
-    point = evaluate(problem, theta)
-    if point is None:
-        raise ArithmeticError("the mixed-model equations are not positive definite at the starting values")
+    point = evaluate_surely(problem, theta)
     steps: list[Step] = []
     share = 0.0
-    observe = False
+    observe = confounded = False
     while True:
         d = derivatives(problem, point)
         direction = _direction(d.gradient, d.hessian)
+        if not steps:
+            confounded = len(flat_directions(d.average_information)) > 0
+        if confounded:
+            direction = without_flat(direction, d.average_information)
         decrease = float(-d.gradient @ direction)
         observe = observe or _slow(steps, decrease)
         if observe and decrease >= tolerance:
@@ -94,6 +99,8 @@ def _optimise(
             if hessian is not None:
                 d = replace(d, hessian=hessian)
                 direction = _direction(d.gradient, hessian)
+                if confounded:
+                    direction = without_flat(direction, d.average_information)
                 decrease = float(-d.gradient @ direction)
         steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
         if on_step is not None:
@@ -128,13 +135,15 @@ def _one_term(problem: Problem) -> bool:
     return len(problem.structures) == 1 and problem.profiled
 
 
-def _minimise_compiled(problem: Problem, start: np.ndarray, tolerance: float, max_iterations: int) -> Optimum:
+def _minimise_compiled(
+    problem: Problem, start: np.ndarray, tolerance: float, max_iterations: int
+) -> Optimum | None:
     from ..sparse.announce import announce_compilation
     from . import one_term
 
     announce_compilation(one_term.minimise)
     products = problem.system.products
-    theta, decrease, iterations, average = one_term.minimise(
+    theta, decrease, iterations, average, flat = one_term.minimise(
         products.own[0],
         products.border[0],
         products.corner,
@@ -144,12 +153,13 @@ def _minimise_compiled(problem: Problem, start: np.ndarray, tolerance: float, ma
         problem.reml,
         tolerance,
         RESOLUTION,
+        FLAT,
         max_iterations,
     )
+    if flat:
+        return None
     if np.any(np.abs(theta) < _ZERO):
-        point = evaluate(problem, theta)
-        assert point is not None
-        theta = _snap(problem, point).theta
+        theta = _snap(problem, evaluate_surely(problem, theta)).theta
     return Optimum(theta, decrease, bool(decrease < max(tolerance, RESOLUTION)), iterations, average, ())
 
 
@@ -274,6 +284,4 @@ def _snap(problem: Problem, point: Point) -> Point:
     snapped = evaluate(problem, theta)
     if snapped is not None and snapped.deviance <= point.deviance + _ZERO_COST:
         return snapped
-    again = evaluate(problem, point.theta)
-    assert again is not None
-    return again
+    return evaluate_surely(problem, point.theta)

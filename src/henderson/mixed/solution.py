@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .criterion import Point, Problem, evaluate
+from .criterion import Point, Problem, evaluate_surely
 from .crossproducts import CrossProducts
 from .information import Information, information
 from .prediction import prediction_variance
@@ -32,16 +32,11 @@ class Solution:
     @cached_property
     def point(self) -> Point:
         """The criterion at theta."""
-        point = evaluate(self.problem, self.theta)
-        if point is None:
-            raise ArithmeticError("the mixed-model equations are not positive definite at these parameters")
-        return point
+        return evaluate_surely(self.problem, self.theta)
 
     def factorised(self) -> Point:
         """The point, with the system factorised at it (another fit may have moved the system since)."""
-        point = evaluate(self.problem, self.theta)
-        assert point is not None
-        return point
+        return evaluate_surely(self.problem, self.theta)
 
     # -- criterion ---------------------------------------------------------------------------------------------------
 

@@ -103,6 +103,7 @@ def standardise(design: Design) -> Standardised:
             f"There are {n} rows and {rank} fixed coefficients: no row is left to estimate a variance from. "
             "Drop fixed terms or give more rows."
         )
+    assert design.y is not None  # only a design rebuilt for new data has no response
     y, projection, y_scale = standard_response(basis.q, design.y, design.offset, root)
     terms = tuple(_standard_term(block, root) for block in design.blocks)
     log_weights = 0.0 if design.weights is None else float(np.sum(np.log(design.weights)))

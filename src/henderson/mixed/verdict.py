@@ -38,17 +38,20 @@ class Status:
         return "\n".join([head, *self.notes])
 
 
-FLAT = 1e-9
-"""Curvature of a direction over the largest one, below which the data do not see it."""
-
-
-def flat_directions(average_information: np.ndarray) -> np.ndarray:
-    """Directions (rows, scaled parameters, unit length) that do not move V, and so not the criterion: (k', k)."""
-    if not len(average_information):
-        return np.zeros((0, 0))
-    scale = np.sqrt(np.maximum(np.abs(np.diag(average_information)), 1e-300))
-    values, vectors = np.linalg.eigh(average_information / np.outer(scale, scale))
-    return vectors[:, np.abs(values) < FLAT * np.abs(values).max()].T
+def singular_pairs(covariance: np.ndarray) -> np.ndarray:
+    """Pairs of effects (i, j) whose correlation is 1 or -1, or that belong to a covariance of deficient rank: (m, m) bool."""
+    variance = np.diag(covariance)
+    live = np.flatnonzero(variance > 0)
+    out = np.zeros(covariance.shape, dtype=bool)
+    if len(live) > 1:
+        sd = np.sqrt(variance[live])
+        correlation = covariance[np.ix_(live, live)] / np.outer(sd, sd)
+        pairs = np.abs(correlation) > 1.0 - 1e-7
+        if not np.tril(pairs, -1).any():
+            pairs[:] = np.linalg.eigvalsh(correlation)[0] < 1e-8
+        np.fill_diagonal(pairs, False)
+        out[np.ix_(live, live)] = pairs
+    return out
 
 
 def boundary_notes(covariance: np.ndarray, effects: tuple[str, ...], text: str) -> list[str]:
@@ -64,19 +67,19 @@ def boundary_notes(covariance: np.ndarray, effects: tuple[str, ...], text: str) 
                 if m == 1
                 else f"{what} in {text} is estimated as 0, on the boundary"
             )
-    live = np.flatnonzero(variance > 0)
-    if len(live) < 2:
+    singular = np.tril(singular_pairs(covariance), -1)
+    if not singular.any():
         return notes
-    sd = np.sqrt(variance[live])
-    correlation = covariance[np.ix_(live, live)] / np.outer(sd, sd)
-    lower = np.tril(np.abs(correlation) > 1.0 - 1e-7, -1)
-    for i, j in zip(*np.nonzero(lower), strict=True):
+    sd = np.sqrt(np.where(variance > 0, variance, 1.0))
+    correlation = covariance / np.outer(sd, sd)
+    extreme = singular & (np.abs(correlation) > 1.0 - 1e-7)
+    for i, j in zip(*np.nonzero(extreme), strict=True):
         sign = 1 if correlation[i, j] > 0 else -1
         notes.append(
-            f"the correlation of {effects[live[j]]} and {effects[live[i]]} in {text} is estimated as {sign}, on the boundary"
+            f"the correlation of {effects[j]} and {effects[i]} in {text} is estimated as {sign}, on the boundary"
         )
-    rank = int(np.sum(np.linalg.eigvalsh(correlation) > 1e-8))
-    if rank < len(live) and not lower.any():
+    if not extreme.any():
+        rank = int(np.sum(np.linalg.eigvalsh(correlation) > 1e-8))
         notes.append(
             f"the covariance of {text} is estimated with rank {rank} of {m}, on the boundary: "
             "some combination of its effects has variance 0"

@@ -13,6 +13,7 @@
 | problem | reml, log_s2, held (which terms have their covariance held) |
 | coordinates | n, y_scale, log_weights |
 | rows | n_dropped, note, model notes |
+| arrays | the names of all arrays |
 
 | array | shape | content |
 |---|---|---|
@@ -22,6 +23,7 @@
 | corner | (p + 1, p + 1) | cross-products of X and y |
 | r, kept, dropped, projection, back_K | as `mixed.standardise.Coordinates` | the way back to the user's units |
 | held_K | (m, m) | factor of a covariance that was held |
+| average_information | (k, k) | the optimiser's last, for degrees of freedom where it is used (docs/theory.md) |
 | residual_quantiles, aliases | (5,), (p, dropped) | for the summary; to refuse rows that are not estimable |
 
 Everything else is computed from these, so that a loaded fit says the same as the saved one to the last digit.
@@ -69,8 +71,10 @@ def save(fit: MixedFit, path: str | os.PathLike[str]) -> None:
     part = path.with_name(path.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("fit.json", json.dumps(_record(fit), ensure_ascii=False, indent=1))
-            for name, values in _arrays(fit).items():
+            arrays = _arrays(fit)
+            record = _record(fit) | {"arrays": sorted(arrays)}
+            archive.writestr("fit.json", json.dumps(record, ensure_ascii=False, indent=1))
+            for name, values in arrays.items():
                 with archive.open(f"arrays/{name}.npy", "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
         os.replace(part, path)
@@ -172,6 +176,8 @@ def _arrays(fit: MixedFit) -> dict[str, np.ndarray]:
         "residual_quantiles": fit.residual_quantiles,
         "aliases": fit.aliases,
     }
+    if fit.solution.average_information is not None:
+        out["average_information"] = fit.solution.average_information
     for k, (own, border, back, held) in enumerate(
         zip(products.own, products.border, coordinates.back, problem.held, strict=True)
     ):
@@ -274,6 +280,9 @@ class _Arrays:
 
 
 def _fit(record: dict[str, Any], loaded: Mapping[str, np.ndarray]) -> MixedFit:
+    if sorted(loaded) != record["arrays"]:
+        astray = sorted(set(loaded) ^ set(record["arrays"]))
+        raise DataError(f"the saved fit is damaged: the arrays {astray} are missing, or are not its own.")
     arrays = _Arrays(loaded)
     labels = _labels(record["labels"])
     sizes = tuple((len(term.levels), len(term.effects)) for term in labels.terms)
@@ -309,7 +318,13 @@ def _fit(record: dict[str, Any], loaded: Mapping[str, np.ndarray]) -> MixedFit:
         held,
         None if log_s2 is None else float(log_s2),
     )
-    solution = Solution(problem, products, coordinates, arrays.take("theta", problem.n_parameters))
+    theta = arrays.take("theta", problem.n_parameters)
+    information = (
+        arrays.take("average_information", len(theta), len(theta))
+        if "average_information" in arrays
+        else None
+    )
+    solution = Solution(problem, products, coordinates, theta, information)
     status, rows = record["status"], record["rows"]
     return MixedFit(
         labels,

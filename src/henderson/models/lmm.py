@@ -16,13 +16,14 @@ from ..errors import ModelError, NotAvailableError
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, cross_products
 from ..mixed.dense import DenseSystem
+from ..mixed.flat import flat_directions
 from ..mixed.optimise import Optimum, optimise, restart
 from ..mixed.refit import with_response, worth_compiling
 from ..mixed.solution import Solution
 from ..mixed.solver import build_system
 from ..mixed.standardise import Coordinates, Standardised, standardise
 from ..mixed.start import default_start, held_factor, user_start
-from ..mixed.verdict import Status, boundary_notes, flat_directions
+from ..mixed.verdict import Status, boundary_notes
 from ..sparse.threads import one_blas_thread
 from .covariance_input import read_covariances
 from .labels import Labels, TermLabels

@@ -17,7 +17,7 @@ from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.satterthwaite import degrees_of_freedom
 from ..inference.student import quantile, two_sided_p
 from ..mixed.solution import Solution
-from ..mixed.verdict import Status
+from ..mixed.verdict import Status, singular_pairs
 from .labels import Labels
 
 if TYPE_CHECKING:
@@ -231,6 +231,20 @@ class MixedFit:
             "conf_high": beta + half,
         }
 
+    @property
+    def information_kind(self) -> str:
+        """Whether degrees of freedom and standard errors of variances come from the "observed" information or, in models
+        whose equations are costly to factorise, from the "average" one (docs/theory.md).
+        """
+        return self.solution.information.kind
+
+    @property
+    def covariances(self) -> dict[str, np.ndarray]:
+        """Covariance matrix of each random term's effects (m, m), by the term's text; no standard errors, so it is quick."""
+        return {
+            term.text: sigma for term, sigma in zip(self.labels.terms, self.solution.covariances, strict=True)
+        }
+
     def satterthwaite_df(self, rows: np.ndarray) -> np.ndarray:
         """Degrees of freedom of linear combinations of the fixed effects, rows (k, p) -> (k,)."""
         if not self.solution.coordinates.rank:
@@ -266,8 +280,9 @@ class MixedFit:
             strict=True,
         )
         for term, sigma, slopes, held in terms:
+            singular = singular_pairs(sigma)
             for name, i, j in term.parameters:
-                at_edge = sigma[i, i] == 0.0 or sigma[j, j] == 0.0
+                at_edge = sigma[i, i] == 0.0 or sigma[j, j] == 0.0 or bool(singular[i, j])
                 bound = "F" if held is not None else "B" if at_edge else "P"
                 add(term.group, name, sigma[i, j], slopes[:, i, j], bound)
         slope = np.zeros(len(covariance))

@@ -41,7 +41,8 @@ def summary(fit: Any, correlation: bool | None = None) -> str:
 def _head(fit: Any) -> str:
     by = "REML" if fit.reml else "maximum likelihood"
     lines = [
-        f"Linear mixed model fitted by {by}; t tests with Satterthwaite's degrees of freedom",
+        f"Linear mixed model fitted by {by}; t tests with Satterthwaite's degrees of freedom"
+        + (" (average information)" if fit.information_kind == "average" else ""),
         f"Formula: {fit.formula}",
     ]
     return "\n".join([*lines, *(f"   {line}" for line in fit.model_notes)])

@@ -24,7 +24,11 @@ _SUFFIXES = ("", "64_", "_64")
 def _candidates(package: str) -> list[str]:
     """Paths of shared libraries that may be the OpenBLAS of `package` ("scipy" or "numpy")."""
     folder = os.path.dirname(os.path.abspath(importlib.import_module(package).__file__ or ""))
-    places = [os.path.join(os.path.dirname(folder), package + ".libs"), os.path.join(folder, ".dylibs"), folder]
+    places = [
+        os.path.join(os.path.dirname(folder), package + ".libs"),
+        os.path.join(folder, ".dylibs"),
+        folder,
+    ]
     found: list[str] = []
     for place in places:
         found += sorted(glob.glob(os.path.join(place, "*openblas*")))
