@@ -70,9 +70,10 @@ def _column(name: str, cells: list[str], empty: frozenset[str]) -> Column | None
     if not there or any(cell != cell.strip() for cell in there):
         return None
     if all(_NUMBER.fullmatch(cell) for cell in there):
-        if len(there) == len(cells) and all(_WHOLE.fullmatch(cell) for cell in cells):
-            if max(map(len, cells)) > _DIGITS:
-                return None
+        whole = [cell for cell in there if _WHOLE.fullmatch(cell)]
+        if max(map(len, whole), default=0) > _DIGITS:
+            return None
+        if len(whole) == len(cells):
             return Column(name, "numeric", np.array([int(cell) for cell in cells], dtype=np.int64))
         numbers = [np.nan if cell in empty else float(cell) for cell in cells]
         values = np.array(numbers, dtype=np.float64)
