@@ -137,13 +137,18 @@ def _score(own, border, corner, t, left, w, s, s2, reml):
     z_border = np.zeros((q, m, p + 1))
     inverse_own(left, pointer, none, back, z_corner, none, z_border, z_own, 0, q)
     slope = np.zeros((m, m))
+    right = np.empty((m, m))
     for i in range(q):
+        for a in range(m):
+            for h in range(m):
+                right[a, h] = 0.0
+                for k in range(h, m):
+                    right[a, h] += own[i, a, k] * t[k, h]
         for a in range(m):
             for c in range(m):
                 v = 0.0
-                for k in range(m):
-                    for h in range(k + 1):
-                        v += own[i, a, k] * t[k, h] * z_own[i, h, c]
+                for h in range(m):
+                    v += right[a, h] * z_own[i, h, c]
                 for x in range(p):
                     v += border[i, a, x] * z_border[i, c, x]
                 slope[a, c] += 2.0 * v - 2.0 / s2 * r[i, a] * b[i, c]
@@ -166,17 +171,19 @@ def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
     n_par = d.shape[0]
     vectors = np.zeros((q, m, n_par))
     share = np.zeros(n_par)
+    turned = np.empty(m)
     for a in range(n_par):
         for i in range(q):
+            for k in range(m):
+                turned[k] = 0.0
+                for h in range(m):
+                    turned[k] += d[a, h, k] * r[i, h]
             for j in range(m):
                 v = 0.0
                 for k in range(m):
                     v += d[a, j, k] * b[i, k]
-                    if k <= j:
-                        turned = 0.0
-                        for h in range(m):
-                            turned += d[a, h, k] * r[i, h]
-                        v += t[j, k] * turned
+                for k in range(j + 1):
+                    v += t[j, k] * turned[k]
                 vectors[i, j, a] = v
                 share[a] += v * r[i, j] / s2
     product = np.zeros((q, m, n_par))
