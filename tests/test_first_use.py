@@ -20,7 +20,7 @@ def run(code, **environment):
 
 
 def test_import_is_light():
-    heavy = "numpy scipy pandas numba matplotlib formulaic rich typer".split()
+    heavy = ["numpy", "scipy", "pandas", "numba", "matplotlib", "formulaic", "rich", "typer"]
     found = run(f"import sys, henderson; print([m for m in {heavy} if m in sys.modules])").stdout
     assert found.strip() == "[]"
 

@@ -295,3 +295,14 @@ class TestHeldAndStarted:
     )
     def test_wrong_values_are_named(self, sleep, given, words):
         refused(hd.ModelError, SLEEP, sleep, *words, fixed_parameters=given)
+
+
+def test_a_model_larger_than_memory_is_refused_before_it_starts(monkeypatch):
+    import henderson.mixed.bordered as bordered
+
+    monkeypatch.setattr(
+        bordered.os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 100, raising=False
+    )
+    refused(
+        hd.ModelError, "y ~ service + (1 | s) + (1 | d)", hd.datasets.load("InstEval"), "GB", "this machine"
+    )

@@ -8,6 +8,7 @@ Compiled code (Numba) is loaded with this file and only here in this room.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import sparse
+from ..errors import ModelError
 from ..sparse import blocks as small
 from ..sparse import fill, leading
 from ..sparse.parallel import run_ranges, thread_count
@@ -68,6 +70,7 @@ class BorderedSystem:
         self._lead_q, self._lead_m = products.sizes[self._lead]
         self._threads = thread_count()
         self._order_trailing()
+        _require_memory(self.symbolic.stored, self.symbolic.n)
         self._place_blocks()
         self._a: list[tuple[int, int, sp.csr_matrix]] | None = None
         s = self.symbolic
@@ -412,6 +415,21 @@ class BorderedSystem:
                 )
                 self._a.append((pair.k, pair.l, matrix))
         return self._a
+
+
+def _require_memory(stored: int, n: int) -> None:
+    """Refuse a model whose factor and inverse cannot both be held, before the machine starts to swap."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return
+    needed = 2 * 8 * stored
+    if needed > memory:
+        raise ModelError(
+            f"The equations left after the largest random term, {n} of them, fill {needed / 1e9:.0f} GB as factor and "
+            f"inverse; this machine has {memory / 1e9:.0f} GB. Their levels meet almost everywhere: fit a sample of the "
+            "rows, or group the smaller term more coarsely."
+        )
 
 
 def _two_sided(blocks: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
