@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +11,7 @@ from henderson.design.contrasts import coding
 from henderson.design.evaluate import Labels, Numbers, Value
 from henderson.design.structure import Scoped
 from henderson.errors import ModelError
+from henderson.memory import machine_memory
 
 Array = NDArray[np.float64]
 INTERCEPT = "(Intercept)"
@@ -72,7 +72,7 @@ def model_matrix(
     """
     products: list[tuple[int, list[_Part], tuple[int, ...]]] = []
     names: list[str] = []
-    limit = _memory() // (8 * max(1, nrow))
+    limit = machine_memory() // 2 // (8 * max(1, nrow))
     for number, term in enumerate(structure):
         for scoped in term:
             parts = [_Part(name, values[name], reduced) for name, reduced in scoped]
@@ -98,11 +98,3 @@ def model_matrix(
         for part, j in zip(parts[1:], index[1:], strict=True):
             out *= part.column(j)
     return matrix, tuple(names), np.array([number for number, _, _ in products], dtype=np.intp)
-
-
-def _memory() -> int:
-    """Bytes a matrix may take: half of the machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):
-        return 2**33

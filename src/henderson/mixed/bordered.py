@@ -8,7 +8,6 @@ Compiled code (Numba) is loaded with this file and only here in this room.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ import scipy.sparse as sp
 
 from .. import sparse
 from ..errors import ModelError
+from ..memory import machine_memory
 from ..sparse import blocks as small
 from ..sparse import fill, leading
 from ..sparse.parallel import run_ranges, thread_count
@@ -419,10 +419,7 @@ class BorderedSystem:
 
 def _require_memory(stored: int, n: int) -> None:
     """Refuse a model whose factor and inverse cannot both be held, before the machine starts to swap."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return
+    memory = machine_memory()
     needed = 2 * 8 * stored
     if needed > memory:
         raise ModelError(
