@@ -300,9 +300,7 @@ class TestHeldAndStarted:
 def test_a_model_larger_than_memory_is_refused_before_it_starts(monkeypatch):
     import henderson.mixed.bordered as bordered
 
-    monkeypatch.setattr(
-        bordered.os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 100, raising=False
-    )
+    monkeypatch.setattr(bordered, "machine_memory", lambda: 1e6)
     refused(
         hd.ModelError, "y ~ service + (1 | s) + (1 | d)", hd.datasets.load("InstEval"), "GB", "this machine"
     )
