@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic
 
+from .compiled import plain
 from .threads import setter_address
 
 LOWER, LEFT, RIGHT, TRANS, NOTRANS, NONUNIT = 76, 76, 82, 84, 78, 78
@@ -93,13 +94,13 @@ def _at(typingctx, array, offset):  # type: ignore[no-untyped-def]
     return types.voidptr(array, types.int64), code
 
 
-@njit(cache=True, nogil=True)
+@plain
 def set_threads(count):
     """Number of BLAS threads from now on (no effect where SciPy's BLAS is not OpenBLAS)."""
     _set_threads(types.int32(count))
 
 
-@njit(cache=True, nogil=True)
+@plain
 def gemm(ta, tb, m, n, k, alpha, a, oa, lda, b, ob, ldb, beta, c, oc, ldc):
     """C (m, n) = alpha op(A) op(B) + beta C."""
     _dgemm(
@@ -108,7 +109,7 @@ def gemm(ta, tb, m, n, k, alpha, a, oa, lda, b, ob, ldb, beta, c, oc, ldc):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@plain
 def symm(m, n, alpha, a, oa, lda, b, ob, ldb, beta, c, oc, ldc):
     """C (m, n) = alpha A B + beta C, A symmetric (m, m), its lower triangle stored."""
     _dsymm(
@@ -117,7 +118,7 @@ def symm(m, n, alpha, a, oa, lda, b, ob, ldb, beta, c, oc, ldc):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@plain
 def syrk(trans, n, k, alpha, a, oa, lda, beta, c, oc, ldc):
     """Lower triangle of C (n, n) = alpha A A' + beta C, or alpha A'A + beta C with `trans`."""
     _dsyrk(
@@ -126,7 +127,7 @@ def syrk(trans, n, k, alpha, a, oa, lda, beta, c, oc, ldc):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@plain
 def trsm(side, trans, m, n, alpha, a, oa, lda, b, ob, ldb):
     """B (m, n) = alpha op(A)^-1 B (LEFT) or alpha B op(A)^-1 (RIGHT), A lower triangular."""
     _dtrsm(
@@ -135,7 +136,7 @@ def trsm(side, trans, m, n, alpha, a, oa, lda, b, ob, ldb):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@plain
 def trmm(side, trans, m, n, alpha, a, oa, lda, b, ob, ldb):
     """B (m, n) = alpha op(A) B (LEFT) or alpha B op(A) (RIGHT), A lower triangular."""
     _dtrmm(
@@ -144,7 +145,7 @@ def trmm(side, trans, m, n, alpha, a, oa, lda, b, ob, ldb):
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@plain
 def potrf(n, a, oa, lda):
     """Cholesky factor of the lower triangle of A (n, n) in place; info: 0, or 1 + the bad column."""
     info = _int(0)
@@ -152,7 +153,7 @@ def potrf(n, a, oa, lda):
     return _load_int(info)
 
 
-@njit(cache=True, nogil=True)
+@plain
 def trtri(n, a, oa, lda):
     """Inverse of a lower triangular A (n, n) in place."""
     info = _int(0)
@@ -160,7 +161,7 @@ def trtri(n, a, oa, lda):
     return _load_int(info)
 
 
-@njit(cache=True, nogil=True)
+@plain
 def lauum(n, a, oa, lda):
     """Lower triangle of A'A in place, A (n, n) lower triangular."""
     info = _int(0)

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from .blas import NOTRANS, RIGHT, TRANS, gemm, potrf, set_threads, syrk, trsm
+from .compiled import plain
 from .threads import blas_threads
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ THREADED_FLOPS = 1e9
 BLOCK = 256
 
 
-@njit(cache=True, nogil=True)
+@plain
 def tiny_panel(a, base, nc, nr):
     """Cholesky of a small panel (nr, nc) by plain loops; returns the bad column or -1."""
     for k in range(nc):
@@ -56,7 +56,7 @@ def tiny_panel(a, base, nc, nr):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@plain
 def tiny_update(a, base, nc, nr, w, to):
     """Lower triangle of -L21 L21' of a small panel, by plain loops, into the m x m matrix at w[to]."""
     m = nr - nc
@@ -73,7 +73,7 @@ def tiny_update(a, base, nc, nr, w, to):
                 w[at(col + p)] -= v * a[at(src + p)]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def large_panel(a, base, nc, nr, threads):
     """Cholesky of a panel (nr, nc) by LAPACK and BLAS, BLOCK columns at a time; returns the bad column or -1.
 
@@ -110,7 +110,7 @@ def large_panel(a, base, nc, nr, threads):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@plain
 def add_columns(w, src, m, rel, r0, q0, q1, a, dst, ld, shift):
     """Add columns q0..q1 of a child's update matrix (m x m at w[src]) to a front: column rel - shift, row
     rel - shift.
@@ -132,7 +132,7 @@ def add_columns(w, src, m, rel, r0, q0, q1, a, dst, ld, shift):
             a[at(to + p)] += w[at(col + p)]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def apply_direct(lists, k0, k1, limit, rel, panels, a, dst, ld, shift):
     """Subtract outer products of direct leaves from the columns below `limit`; returns the next entry."""
     k = k0
@@ -158,7 +158,7 @@ def apply_direct(lists, k0, k1, limit, rel, panels, a, dst, ld, shift):
     return k
 
 
-@njit(cache=True, nogil=True)
+@plain
 def factor_list(
     todo, start, row_ptr, panel_ptr, up, first_child, next_child, rel, direct, list_ptr, lists, update_at,
     panels, work, threads,

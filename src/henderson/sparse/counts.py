@@ -8,10 +8,11 @@ two of them meet, one is counted too often, and the meeting point is found with 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import plain
 
 
-@njit(cache=True, nogil=True)
+@plain
 def column_counts(n, tail, ptr, idx, perm, inv, parent):
     """Entries in each column of L, the diagonal included. Columns must be in postorder of `parent`.
 

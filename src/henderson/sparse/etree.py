@@ -6,10 +6,11 @@ Liu (1990), "The role of elimination trees in sparse factorization", SIAM J. Mat
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import plain
 
 
-@njit(cache=True, nogil=True)
+@plain
 def elimination_tree(n, tail, ptr, idx, perm, inv):
     """Parent of each column of the permuted matrix (new numbering; -1 at a root).
 
@@ -39,7 +40,7 @@ def elimination_tree(n, tail, ptr, idx, perm, inv):
     return parent
 
 
-@njit(cache=True, nogil=True)
+@plain
 def postorder(parent):
     """Nodes of the forest, each after all its descendants; children and roots in ascending order."""
     n = parent.size

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import plain
 
 
-@njit(cache=True, nogil=True)
+@plain
 def adjacency(n, rows, cols):
     """Neighbours of each variable from the entries (rows, cols) of any triangle, duplicates and diagonal
     allowed.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import plain
 
 
-@njit(cache=True, nogil=True)
+@plain
 def find(inv, start, row_ptr, rows, panel_ptr, sn_of, r, c):
     """Index into the panels of each entry (r[k], c[k]), original numbering; -1 if not in the pattern."""
     out = np.empty(r.size, np.int64)
@@ -35,7 +36,7 @@ def find(inv, start, row_ptr, rows, panel_ptr, sn_of, r, c):
     return out
 
 
-@njit(cache=True, nogil=True)
+@plain
 def diagonal_positions(start, row_ptr, panel_ptr):
     """Index into the panels of the diagonal entry of each column (permuted numbering)."""
     ns = start.size - 1

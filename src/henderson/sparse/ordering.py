@@ -11,16 +11,16 @@ element keeps the list of its variables. Variables that cannot be told apart are
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ..errors import NotAvailableError
+from .compiled import plain
 
 at = np.uint64  # an index known not to be negative: Numba then leaves out its wrap-around
 
 _VARIABLE, _ELEMENT, _GONE = 0, 1, 2
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _compact(n, iw, pos, length, state, free):
     """Push the live lists of the quotient graph together; returns the first free place."""
     first = np.empty(n, np.int32)
@@ -44,7 +44,7 @@ def _compact(n, iw, pos, length, state, free):
     return out
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _unlink(i, degree, head, after, before):
     """Take i out of the list of variables of its degree."""
     a, b = after[at(i)], before[at(i)]
@@ -56,7 +56,7 @@ def _unlink(i, degree, head, after, before):
         head[at(degree[at(i)])] = a
 
 
-@njit(cache=True, nogil=True)
+@plain
 def amd(n, ptr, idx):
     """Approximate minimum degree order of variables 0..n-1 (neighbours >= n are ignored).
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from .compiled import plain
 from .supernodes import DIRECT_WIDTH
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Schedule:
         self._spare[:] = [work]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _direct_lists(start, row_ptr, panel_ptr, rel, up, first_child, next_child, max_width):
     """Which supernodes are direct; for each parent, their rows sorted by place in its front."""
     ns = start.size - 1
@@ -128,7 +128,7 @@ def _direct_lists(start, row_ptr, panel_ptr, rel, up, first_child, next_child, m
     return direct, list_ptr, lists
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _place_updates(todo, group, row_ptr, up, first_child, next_child, direct, depth, base, at):
     """Offsets of the update matrices of one group, on two stacks from `base` on; returns the end."""
     room = np.zeros(2, np.int64)
@@ -153,7 +153,7 @@ def _place_updates(todo, group, row_ptr, up, first_child, next_child, direct, de
     return base + room[0] + room[1]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _place_inverses(
     todo, group, keep, start, row_ptr, up, first_child, next_child, direct, base, gather_at, inverse_at
 ):
@@ -188,7 +188,7 @@ def _place_inverses(
     return end
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _tree_work(start, row_ptr, up):
     """Flops of the subtree below each supernode (itself included), and its depth."""
     ns = start.size - 1
@@ -206,7 +206,7 @@ def _tree_work(start, row_ptr, up):
     return work, depth
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _spread(group, up):
     """Give every supernode the group of the subtree it is in (those of the roots are set)."""
     for s in range(group.size - 1, -1, -1):

@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from .blas import NOTRANS, RIGHT, TRANS, gemm, lauum, set_threads, symm, trsm, trtri
+from .compiled import plain
 from .threads import blas_threads
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ WIDE, BLOCK_WIDE, BLOCK = 1200, 384, 128
 STRIP = 64
 
 
-@njit(cache=True, nogil=True)
+@plain
 def gather(rel, r0, m, z, zb, nc, nr, w, wb, mp, out, to, mirror):
     """Inverse on the rows of a child (m x m at out[to], lower) from its parent's panel and block."""
     run = m - 1
@@ -64,7 +64,7 @@ def gather(rel, r0, m, z, zb, nc, nr, w, wb, mp, out, to, mirror):
                 out[at(to + p * m + q)] = out[at(col + p)]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def tiny_front(a, z, base, nc, m, nr, w, wb, inverse):
     """Z11 and Z21 of a small front by plain loops; W full (both triangles), `inverse` scratch for L11^-1."""
     for j in range(nc - 1, -1, -1):  # X, in the place of Z21
@@ -113,7 +113,7 @@ def tiny_front(a, z, base, nc, m, nr, w, wb, inverse):
             z[at(zj + p)] = inverse[at(nc * nc + p)]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def large_front(a, z, base, nc, m, nr, w, wb, t, tb, threads):
     """Z11 and Z21 of a front by BLAS; t scratch for (nc + m) x 3/2 block. The panel of z holds a copy of that of L.
 
@@ -177,7 +177,7 @@ def _column(z, x, y, xs, w, src, rel, r, count):
     y[at(xs)] += d
 
 
-@njit(cache=True, nogil=True)
+@plain
 def direct_children(
     s, start, row_ptr, panel_ptr, first_child, next_child, rel, direct, list_ptr, lists, nc, width, mp, a, z,
     w, wb, last
@@ -244,7 +244,7 @@ def direct_children(
         c = next_child[c]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def inverse_list(
     todo, drop, start, row_ptr, rows, panel_ptr, up, first_child, next_child, rel, direct, list_ptr, lists,
     gather_at, inverse_at, scratch, panels, out, work, threads,

@@ -9,7 +9,8 @@ one front each; the columns are numbered again afterwards so that every supernod
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import plain
 
 # Nanoseconds, factor and selected inverse together: a front, one entry of its panel, one entry of its update
 # matrix, a flop.
@@ -18,7 +19,7 @@ COST_FRONT, COST_PANEL, COST_UPDATE, COST_FLOP = 400.0, 1.5, 1.0, 0.05
 DIRECT_WIDTH = 2
 
 
-@njit(cache=True, nogil=True)
+@plain
 def fundamental(parent, counts):
     """First column of each fundamental supernode (ns + 1); columns in postorder."""
     n = parent.size
@@ -37,7 +38,7 @@ def fundamental(parent, counts):
     return start[: ns + 1].copy()
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _front_cost(nc, m, leaf):
     c, r = float(nc), float(m)
     flops = c * c * c / 3.0 + c * c * r + c * r * r
@@ -47,7 +48,7 @@ def _front_cost(nc, m, leaf):
     return COST_FRONT + COST_PANEL * c * (c + r) + COST_UPDATE * update + COST_FLOP * flops
 
 
-@njit(cache=True, nogil=True)
+@plain
 def amalgamate(start, parent, counts):
     """Merge supernodes into their parents where it pays, and number all again.
 
@@ -178,7 +179,7 @@ def amalgamate(start, parent, counts):
     return order, new_width, new_below, new_up
 
 
-@njit(cache=True, nogil=True)
+@plain
 def row_structure(n, tail, ptr, idx, perm, inv, parent, start, below, up):
     """Rows below each supernode: (row_ptr, rows), sorted, new numbering.
 
@@ -231,7 +232,7 @@ def row_structure(n, tail, ptr, idx, perm, inv, parent, start, below, up):
     return row_ptr, rows
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _sort(a, begin, end):
     """Sort a[begin:end] in place."""
     if end - begin > 48:
@@ -246,7 +247,7 @@ def _sort(a, begin, end):
         a[p + 1] = v
 
 
-@njit(cache=True, nogil=True)
+@plain
 def relative_rows(n, start, row_ptr, rows, up):
     """(rel, first_child, next_child): place of each row in the parent's front (columns first); children."""
     ns = start.size - 1

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from .blas import NOTRANS, RIGHT, TRANS, gemm, trsm
+from .compiled import plain
 from .threads import blas_threads
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ at = np.uint64  # an index known not to be negative: Numba then leaves out its w
 TINY_WORK = 3000
 
 
-@njit(cache=True, nogil=True)
+@plain
 def _extent(s, kept, start, row_ptr, rows):
     """Columns and rows of supernode s that are not dropped."""
     nc = max(min(start[s + 1], kept) - start[s], 0)
@@ -33,7 +33,7 @@ def _extent(s, kept, start, row_ptr, rows):
     return nc, m
 
 
-@njit(cache=True, nogil=True)
+@plain
 def forward_sweep(kept, start, row_ptr, rows, panel_ptr, a, y, k):
     """y := L^-1 y for the leading `kept` columns; y flat, k values per variable."""
     t = np.empty(0)
@@ -74,7 +74,7 @@ def forward_sweep(kept, start, row_ptr, rows, panel_ptr, a, y, k):
                         y[at(yi + q)] -= t[at(i * k + q)]
 
 
-@njit(cache=True, nogil=True)
+@plain
 def backward_sweep(kept, start, row_ptr, rows, panel_ptr, a, y, k):
     """y := L^-T y for the leading `kept` columns; y flat, k values per variable."""
     t = np.empty(0)
