@@ -35,6 +35,10 @@ def orthonormal_basis(x: np.ndarray) -> Basis:
     """
     n, p = x.shape
     length = np.sqrt(np.einsum("ij,ij->j", x, x)) if p else np.zeros(0)
+    if not np.all((length > 1e-150) & (length < 1e150)):
+        peak = np.abs(x).max(axis=0, initial=0.0)
+        size = np.where(peak > 0, peak, 1.0)
+        length = size * np.sqrt(np.einsum("ij,ij->j", x / size, x / size))
     usable = length > 0
     kept = np.flatnonzero(usable)
     if n * p >= _GRAM_MIN_SIZE and n > 4 * p:

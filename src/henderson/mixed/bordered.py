@@ -8,6 +8,7 @@ Compiled code (Numba) is loaded with this file and only here in this room.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ _DENSE_SHARE = 0.4
 
 @dataclass
 class _Work:
-    """The large arrays, shared by systems that differ in y alone; they hold the state of `owner`."""
+    """The large arrays, shared by systems that differ in y alone; they hold the state of the one whose token is `owner`."""
 
     panels: np.ndarray
     inverse: np.ndarray | None = None
@@ -63,6 +64,7 @@ class BorderedSystem:
     """`system.System` for any number of equations."""
 
     def __init__(self, products: CrossProducts):
+        self.lock = threading.RLock()
         self.products = products
         self.offsets, self.q, self.p = products.offsets, products.q, products.p
         self._border = products.p + 1
@@ -168,6 +170,7 @@ class BorderedSystem:
         self._corner_index = (r, c)
         self._corner_places = symbolic.positions(tail[r], tail[c])
         self._arrays = _Work(np.zeros(symbolic.panel_ptr[-1]))
+        self._token = object()
         self._factors: list[np.ndarray] = []
         self._pivots: Pivots | None = None
 
@@ -175,7 +178,7 @@ class BorderedSystem:
         """The same system for cross-products that differ in y alone; the work arrays are shared."""
         other = copy.copy(self)
         other.products = products
-        other._factors = []
+        other._factors, other._token = [], object()
         return other
 
     @property
@@ -192,11 +195,11 @@ class BorderedSystem:
     # -- each factorisation ------------------------------------------------------------------------------------------
 
     def factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
-        if self._arrays.owner is self and same_factors(self._factors, factors):
+        if self._arrays.owner is self._token and same_factors(self._factors, factors):
             return self._pivots
-        self._arrays.owner = self
-        self._factors = list(factors)
+        self._arrays.owner = None
         self._pivots = self._factorise(factors)
+        self._factors, self._arrays.owner = list(factors), self._token
         return self._pivots
 
     def _factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:

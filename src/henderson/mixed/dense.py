@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ class DenseSystem:
     """`system.System` on dense arrays of order N = q + p + 1."""
 
     def __init__(self, products: CrossProducts):
+        self.lock = threading.RLock()
         self.products = products
         self.sizes, self.offsets = products.sizes, products.offsets
         self.q, self.p = products.q, products.p
@@ -33,6 +35,7 @@ class DenseSystem:
     def with_response(self, products: CrossProducts) -> DenseSystem:
         """The same system for cross-products that differ in y alone."""
         other = copy.copy(self)
+        other.lock = threading.RLock()
         other.products = products
         other._factors = []
         y = np.concatenate([b[:, :, -1].ravel() for b in products.border] + [products.corner[:, -1]])
@@ -43,8 +46,9 @@ class DenseSystem:
     def factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:
         if same_factors(self._factors, factors):
             return self._pivots
-        self._factors = list(factors)
+        self._factors = []
         self._pivots = self._factorise(factors)
+        self._factors = list(factors)
         return self._pivots
 
     def _factorise(self, factors: Sequence[np.ndarray]) -> Pivots | None:

@@ -27,6 +27,10 @@ class Derivatives:
     hessian: np.ndarray
     average_information: np.ndarray
     """The same without the curvature of the parametrisation: null along a direction that does not move V at all."""
+    curvature: np.ndarray
+    """(k,): what the curvature of the parametrisation adds for each parameter by itself; 2 dD/dSigma at a pivot of T."""
+    scale: np.ndarray
+    """(k,): square roots of the information of each parameter by itself, s2 known."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def derivatives(problem: Problem, point: Point) -> Derivatives:
     w = np.vstack([s.transpose(0, 2, 1).reshape(-1, nu.shape[1]) for s in scaled] + [product[q:]])
     half = system.half_solve(w)
     hessian = (nu.T @ product[:q] - half.T @ half) / point.s2
+    scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     share = nu.T @ _stack(first.residual) / point.s2
     if problem.profiled:
         hessian -= np.outer(share, share) / problem.nu
@@ -106,7 +111,10 @@ def derivatives(problem: Problem, point: Point) -> Derivatives:
         if at is not None:
             d = structure.derivatives(point.theta[at])
             hessian[at, at] += 2.0 * np.einsum("aij,il,blj->ab", d, slope_in_sigma(slope, t), d)
-    return Derivatives(first.gradient, 0.5 * (hessian + hessian.T), 0.5 * (average + average.T))
+    curvature = np.diag(hessian) - np.diag(average)
+    return Derivatives(
+        first.gradient, 0.5 * (hessian + hessian.T), 0.5 * (average + average.T), curvature, scale
+    )
 
 
 def slope_in_sigma(slope: np.ndarray, t: np.ndarray) -> np.ndarray:

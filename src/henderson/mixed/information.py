@@ -39,21 +39,17 @@ class Information:
 
     covariance: np.ndarray
     """(k + 1, k + 1): Var of (theta^, log s2^). log s2 last, whether it was profiled out, estimated or held."""
-    regular: np.ndarray
-    """(k + 1,) bool: parameters in the interior, whose variance is meant."""
     component_slopes: list[np.ndarray]
     """For each term d Sigma_k / d parameter in the user's units, (k + 1, m_k, m_k)."""
     vcov_slopes: np.ndarray
     """d Var(beta^) / d parameter in the user's units, (k + 1, rank, rank)."""
-    positive: bool
-    """Whether the information was positive definite over the regular parameters."""
     kind: str
     """"observed" or "average"."""
 
 
 def information(solution: Solution) -> Information:
     """Observed information at the solution's parameters, and the first derivatives the delta method needs."""
-    with one_blas_thread():
+    with solution.problem.system.lock, one_blas_thread():
         return _information(solution)
 
 
@@ -70,14 +66,7 @@ def _information(solution: Solution) -> Information:
     inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T
     covariance = np.zeros((free + 1, free + 1))
     covariance[np.ix_(keep, keep)] = 2.0 * inverse
-    return Information(
-        covariance,
-        regular,
-        _component_slopes(solution, free),
-        _vcov_slopes(solution, free),
-        bool(good.all()),
-        kind,
-    )
+    return Information(covariance, _component_slopes(solution, free), _vcov_slopes(solution, free), kind)
 
 
 def _interior(solution: Solution) -> np.ndarray:

@@ -15,9 +15,25 @@ import numpy as np
 from ..sparse.blocks import add_product, left_sided, two_sided
 from ..sparse.compiled import kernel
 from ..sparse.leading import back_half, eliminate, inverse_own, schur_corner
+from .flat import FLAT
+from .rules import (
+    ARMIJO,
+    CLOSE,
+    COLLAPSE,
+    CONTRACTION,
+    DIFFERENCE,
+    EIGENVALUE_FLOOR,
+    FAR,
+    LATE,
+    RESOLUTION,
+    ROUNDING,
+    SHORTEN,
+    SHORTEST,
+    SLOW,
+    SMALLEST_PIVOT,
+)
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
-_SMALLEST_PIVOT = 1e-10
 
 
 @kernel
@@ -29,8 +45,8 @@ def _factor_of(d, theta):
         pivot = False
         for i in range(m):
             pivot = pivot or d[a, i, i] != 0.0
-        if pivot and abs(theta[a]) < _SMALLEST_PIVOT:
-            theta[a] = -_SMALLEST_PIVOT if theta[a] < 0.0 else _SMALLEST_PIVOT
+        if pivot and abs(theta[a]) < SMALLEST_PIVOT:
+            theta[a] = -SMALLEST_PIVOT if theta[a] < 0.0 else SMALLEST_PIVOT
         for i in range(m):
             for j in range(i + 1):
                 t[i, j] += theta[a] * d[a, i, j]
@@ -165,7 +181,7 @@ def _gradient(d, slope):
 
 @kernel
 def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
-    """(H, average information): as `derivatives.derivatives`."""
+    """(H, average information, its scale): as `derivatives.derivatives`."""
     q, m, _ = own.shape
     p = s.shape[0] - 1
     n_par = d.shape[0]
@@ -217,7 +233,9 @@ def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
                 v -= s[x, k] * fixed[k, a]
             fixed[x, a] = v / s[x, x]
     average -= fixed.T @ fixed
-    average = average / s2 - np.outer(share, share) / nu
+    average /= s2
+    scale = np.sqrt(np.maximum(np.diag(average), 1e-300))
+    average -= np.outer(share, share) / nu
     average = 0.5 * (average + average.T)
     g = np.zeros((m, m))
     for j in range(m - 1, -1, -1):
@@ -233,19 +251,19 @@ def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
         turned = d[a].T @ g
         for c in range(n_par):
             hessian[a, c] += 2.0 * np.sum((turned @ d[c]) * np.eye(m))
-    return hessian, average
+    return hessian, average, scale
 
 
 @kernel
 def _direction(gradient, hessian):
     values, vectors = np.linalg.eigh(hessian)
     size = np.abs(values)
-    floor = max(1e-8 * size.max(), 1e-300)
+    floor = max(EIGENVALUE_FLOOR * size.max(), 1e-300)
     return -(vectors @ ((vectors.T @ gradient) / np.maximum(size, floor)))
 
 
 @kernel
-def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, flat, max_iterations):
+def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations):
     """Newton steps from `start` (k,), with the rules of `optimise.optimise`.
 
     Returns (theta, predicted decrease left, steps taken before the last gradient, average information there, whether some
@@ -267,16 +285,16 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, fla
         s2 = pwrss / nu
         slope, b, r = _score(own, border, corner, t, left, w, s, s2, reml)
         gradient = _gradient(d, slope)
-        hessian, average = _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r)
+        hessian, average, scale = _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r)
         step = _direction(gradient, hessian)
         decrease = -(gradient @ step)
-        slow = steps > 0 and decrease > 0.1 * previous and (decrease < 1.0 or steps > 5)
+        slow = steps > 0 and decrease > SLOW * previous and (decrease < FAR or steps > LATE)
         observe = observe or slow
         if observe and decrease >= tolerance:
             observed = np.empty((n_par, n_par))
             for a in range(n_par):
                 near = theta.copy()
-                size = 1e-6 * max(abs(near[a]), 0.1)
+                size = DIFFERENCE * max(abs(near[a]), 0.1)
                 near[a] += size
                 t_near = _factor_of(d, near)
                 _, p_near, l_near, w_near, s_near = _evaluate(own, border, corner, t_near, nu, reml)
@@ -288,32 +306,31 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, resolution, fla
                 step = _direction(gradient, 0.5 * (observed + observed.T))
                 decrease = -(gradient @ step)
         remaining = decrease
-        if full and decrease < 1e-3 * previous and decrease < 1e-4:
+        if full and decrease < CONTRACTION * previous and decrease < CLOSE:
             remaining = decrease * (decrease / previous)
         previous = decrease
         done = remaining < tolerance
-        noise = resolution if decrease < 10 * resolution else 1e-13 * max(abs(deviance), nu)
+        noise = RESOLUTION if decrease < 10 * RESOLUTION else ROUNDING * max(abs(deviance), nu)
         share = 1.0
         moved = False
-        while share > 1e-8:
+        while share > SHORTEST:
             trial = theta + share * step
-            if decrease > 1.0:
+            if decrease > FAR:
                 for a in range(n_par):
                     if pivot[a]:
                         sign = -1.0 if theta[a] < 0.0 else 1.0
-                        trial[a] = sign * max(sign * trial[a], 0.1 * abs(theta[a]))
+                        trial[a] = sign * max(sign * trial[a], COLLAPSE * abs(theta[a]))
             t_trial = _factor_of(d, trial)
             found = _evaluate(own, border, corner, t_trial, nu, reml)
-            if found[0] <= deviance - 1e-4 * share * decrease + noise:
+            if found[0] <= deviance - ARMIJO * share * decrease + noise:
                 moved = True
                 break
-            share *= 0.4
+            share *= SHORTEN
         full = share == 1.0
         if moved:
             theta, t = trial, t_trial
             deviance, pwrss, left, w, s = found
             steps += 0 if done else 1
         if done or not moved or steps > max_iterations:
-            size = np.sqrt(np.abs(np.diag(average)) + 1e-300)
-            spread = np.abs(np.linalg.eigvalsh(average / np.outer(size, size)))
-            return theta, remaining, steps, average, spread.min() < flat * spread.max()
+            spread = np.abs(np.linalg.eigvalsh(average / np.outer(scale, scale)))
+            return theta, remaining, steps, average, spread.min() < FLAT

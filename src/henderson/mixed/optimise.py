@@ -9,15 +9,27 @@ import numpy as np
 
 from ..sparse.threads import one_blas_thread
 from .criterion import Point, Problem, evaluate, evaluate_surely
-from .derivatives import derivatives, score
-from .flat import FLAT, flat_directions, without_flat
+from .derivatives import Derivatives, derivatives, score
+from .flat import flat_directions, without_flat
+from .rules import (
+    ARMIJO,
+    CLOSE,
+    COLLAPSE,
+    CONTRACTION,
+    DIFFERENCE,
+    EIGENVALUE_FLOOR,
+    FAR,
+    LATE,
+    MAX_ITERATIONS,
+    RESOLUTION,
+    ROUNDING,
+    SHORTEN,
+    SHORTEST,
+    SLOW,
+    SMALLEST_PIVOT,
+    TOLERANCE,
+)
 
-TOLERANCE = 1e-9
-"""The predicted decrease of the criterion, in deviance units, below which there is nothing left to gain."""
-MAX_ITERATIONS = 100
-RESOLUTION = 1e-7
-"""Differences of the criterion below this are its rounding, where variances differ by many orders of magnitude."""
-_SMALLEST_PIVOT = 1e-10
 _ZERO = 1e-4
 _ZERO_COST = 1e-8
 
@@ -47,6 +59,8 @@ class Optimum:
     """Newton steps taken up to the last gradient."""
     average_information: np.ndarray
     """Of the parameters, s2 profiled out where it is (k, k), at the last gradient."""
+    flat: np.ndarray
+    """Directions of the parameters that do not move the criterion at all, rows (k', k): see `flat`."""
     steps: tuple[Step, ...]
     """The log, where it was kept."""
 
@@ -60,11 +74,11 @@ def optimise(
     max_iterations: int = MAX_ITERATIONS,
     compiled: bool = False,
 ) -> Optimum:
-    """Minimise the criterion from `start`; every point tried is finite and no accepted one is worse than the last.
+    """Minimise the criterion from `start`; no point that is accepted is worse than the last by more than rounding.
 
     `compiled` allows the loop that is compiled whole where it covers the problem and no log is asked for.
     """
-    with one_blas_thread():
+    with problem.system.lock, one_blas_thread():
         return _optimise(problem, start, on_step, tolerance, max_iterations, compiled)
 
 
@@ -77,21 +91,21 @@ def _optimise(
     compiled: bool,
 ) -> Optimum:
     if compiled and on_step is None and _one_term(problem):
-        found = _minimise_compiled(problem, start, tolerance, max_iterations)
-        if found is not None:
-            return found
+        optimum = _minimise_compiled(problem, start, tolerance, max_iterations)
+        if optimum is not None:
+            return optimum
     theta = _off_zero(problem, np.array(start, dtype=np.float64))
     point = evaluate_surely(problem, theta)
     steps: list[Step] = []
     share = 0.0
-    observe = confounded = False
+    observe = confounded = lifted = False
     while True:
         d = derivatives(problem, point)
         direction = _direction(d.gradient, d.hessian)
         if not steps:
-            confounded = len(flat_directions(d.average_information)) > 0
+            confounded = len(flat_directions(d.average_information, d.scale)) > 0
         if confounded:
-            direction = without_flat(direction, d.average_information)
+            direction = without_flat(direction, d.average_information, d.scale)
         decrease = float(-d.gradient @ direction)
         observe = observe or _slow(steps, decrease)
         if observe and decrease >= tolerance:
@@ -100,13 +114,19 @@ def _optimise(
                 d = replace(d, hessian=hessian)
                 direction = _direction(d.gradient, hessian)
                 if confounded:
-                    direction = without_flat(direction, d.average_information)
+                    direction = without_flat(direction, d.average_information, d.scale)
                 decrease = float(-d.gradient @ direction)
         steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
         if on_step is not None:
             on_step(steps[-1])
         remaining = _expected_after(decrease, steps)
         done = remaining < tolerance
+        if done and not lifted:
+            lifted = True
+            higher = _lift(problem, point.theta, d)
+            if higher is not None:
+                point = evaluate_surely(problem, higher)
+                continue
         if done and not len(direction):
             break
         found = _search(problem, point, direction, decrease)
@@ -116,7 +136,8 @@ def _optimise(
             break
     converged = remaining < max(tolerance, RESOLUTION)
     theta = _snap(problem, point).theta
-    return Optimum(theta, remaining, converged, len(steps) - 1, d.average_information, tuple(steps))
+    flat = flat_directions(d.average_information, d.scale)
+    return Optimum(theta, remaining, converged, len(steps) - 1, d.average_information, flat, tuple(steps))
 
 
 def _expected_after(decrease: float, steps: list[Step]) -> float:
@@ -126,7 +147,7 @@ def _expected_after(decrease: float, steps: list[Step]) -> float:
     """
     if len(steps) > 1 and steps[-1].step == 1.0:
         contraction = decrease / steps[-2].predicted_decrease
-        if contraction < 1e-3 and decrease < 1e-4:
+        if contraction < CONTRACTION and decrease < CLOSE:
             return decrease * contraction
     return decrease
 
@@ -152,25 +173,47 @@ def _minimise_compiled(
         float(problem.nu),
         problem.reml,
         tolerance,
-        RESOLUTION,
-        FLAT,
         max_iterations,
     )
     if flat:
         return None
     if np.any(np.abs(theta) < _ZERO):
-        theta = _snap(problem, evaluate_surely(problem, theta)).theta
-    return Optimum(theta, decrease, bool(decrease < max(tolerance, RESOLUTION)), iterations, average, ())
+        point = evaluate_surely(problem, theta)
+        if _lift(problem, theta, derivatives(problem, point)) is not None:
+            return None
+        theta = _snap(problem, point).theta
+    converged = bool(decrease < max(tolerance, RESOLUTION))
+    return Optimum(theta, decrease, converged, iterations, average, np.zeros((0, len(theta))), ())
+
+
+_LIFTED = 0.1
+_LARGEST = 1e4
 
 
 def restart(problem: Problem, theta: np.ndarray) -> np.ndarray:
-    """Parameters to start from that another response gave: its zeros are lifted off the boundary, where there is no slope."""
-    theta = theta.copy()
+    """Parameters that came from elsewhere - another response, the user - as a start.
+
+    Zeros are lifted off the boundary, where there is no slope, and nothing is so large that digits are lost.
+    """
+    theta = np.clip(theta, -_LARGEST, _LARGEST)
     for at, on in _pivots(problem):
         part = theta[at]
-        part[on & (np.abs(part) < 0.1)] = 0.1
+        part[on & (np.abs(part) < _LIFTED)] = _LIFTED
         theta[at] = part
     return theta
+
+
+def _lift(problem: Problem, theta: np.ndarray, d: Derivatives) -> np.ndarray | None:
+    """theta with the pivots near zero lifted whose variance wants to grow; None where there is none.
+
+    Near zero the gradient vanishes whichever way the criterion goes: the sign of dD/dSigma, half the curvature of the
+    parametrisation, tells a minimum on the boundary from a maximum.
+    """
+    lifted = theta.copy()
+    for at, on in _pivots(problem):
+        wants = on & (np.abs(theta[at]) < _ZERO) & (d.curvature[at] < -RESOLUTION)
+        lifted[at] = np.where(wants, _LIFTED, theta[at])
+    return None if np.array_equal(lifted, theta) else lifted
 
 
 def _slow(steps: list[Step], decrease: float) -> bool:
@@ -180,7 +223,7 @@ def _slow(steps: list[Step], decrease: float) -> bool:
     """
     if not steps:
         return False
-    return decrease > 0.1 * steps[-1].predicted_decrease and (decrease < 1.0 or len(steps) > 5)
+    return decrease > SLOW * steps[-1].predicted_decrease and (decrease < FAR or len(steps) > LATE)
 
 
 def observed_hessian(problem: Problem, point: Point, gradient: np.ndarray) -> np.ndarray | None:
@@ -192,7 +235,7 @@ def observed_hessian(problem: Problem, point: Point, gradient: np.ndarray) -> np
     hessian = np.empty((k, k))
     for a in range(k):
         theta = point.theta.copy()
-        step = 1e-6 * max(abs(theta[a]), 0.1)
+        step = DIFFERENCE * max(abs(theta[a]), 0.1)
         theta[a] += step
         moved = evaluate(problem, theta)
         if moved is None:
@@ -209,7 +252,7 @@ def _direction(gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
         return gradient
     values, vectors = np.linalg.eigh(hessian)
     size = np.abs(values)
-    floor = max(1e-8 * size.max(), 1e-300)
+    floor = max(EIGENVALUE_FLOOR * size.max(), 1e-300)
     return -(vectors @ ((vectors.T @ gradient) / np.maximum(size, floor)))
 
 
@@ -221,16 +264,16 @@ def _search(
     Near the optimum the gradient is sharper than the criterion: a step that promises less than can be resolved is taken
     where it does no visible harm.
     """
-    noise = RESOLUTION if decrease < 10 * RESOLUTION else 1e-13 * max(abs(point.deviance), problem.nu)
+    noise = RESOLUTION if decrease < 10 * RESOLUTION else ROUNDING * max(abs(point.deviance), problem.nu)
     share = 1.0
-    while share > 1e-8:
+    while share > SHORTEST:
         theta = point.theta + share * direction
-        if decrease > 1.0:
+        if decrease > FAR:
             theta = _no_collapse(problem, point.theta, theta)
         trial = evaluate(problem, _off_zero(problem, theta))
-        if trial is not None and trial.deviance <= point.deviance - 1e-4 * share * decrease + noise:
+        if trial is not None and trial.deviance <= point.deviance - ARMIJO * share * decrease + noise:
             return trial, share
-        share *= 0.4
+        share *= SHORTEN
     evaluate(problem, point.theta)
     return None
 
@@ -238,7 +281,7 @@ def _search(
 def _no_collapse(problem: Problem, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Far from the optimum no pivot of T shrinks more than tenfold in a step: the way back from near zero is slow."""
     for at, on in _pivots(problem):
-        least = 0.1 * np.abs(old[at])
+        least = COLLAPSE * np.abs(old[at])
         collapsed = on & (new[at] * np.sign(old[at]) < least)
         new[at] = np.where(collapsed, np.sign(old[at]) * least, new[at])
     return new
@@ -249,8 +292,8 @@ def _off_zero(problem: Problem, theta: np.ndarray) -> np.ndarray:
     theta = theta.copy()
     for at, on in _pivots(problem):
         part = theta[at]
-        small = on & (np.abs(part) < _SMALLEST_PIVOT)
-        part[small] = np.where(part[small] < 0, -_SMALLEST_PIVOT, _SMALLEST_PIVOT)
+        small = on & (np.abs(part) < SMALLEST_PIVOT)
+        part[small] = np.where(part[small] < 0, -SMALLEST_PIVOT, SMALLEST_PIVOT)
         theta[at] = part
     return theta
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from ..sparse.threads import one_blas_thread
 from .criterion import Point, Problem, evaluate_surely
 from .crossproducts import CrossProducts
 from .information import Information, information
+from .once import once
 from .prediction import prediction_variance
 from .standardise import Coordinates
 
@@ -29,7 +30,7 @@ class Solution:
     average_information: np.ndarray | None = None
     """The optimiser's last one, where there was an optimiser."""
 
-    @cached_property
+    @once
     def point(self) -> Point:
         """The criterion at theta."""
         return evaluate_surely(self.problem, self.theta)
@@ -40,7 +41,7 @@ class Solution:
 
     # -- criterion ---------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def deviance(self) -> float:
         """-2 log (restricted) likelihood in the user's units."""
         return self.point.deviance + self.coordinates.deviance_shift(self.problem.reml)
@@ -52,17 +53,17 @@ class Solution:
 
     # -- estimates ---------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def _estimates(self) -> tuple[np.ndarray, np.ndarray]:
         self.factorised()
         return self.problem.system.solution()
 
-    @cached_property
+    @once
     def beta(self) -> np.ndarray:
         """BLUE of the kept columns of X, (rank,)."""
         return self.coordinates.coefficients(self._estimates[1])
 
-    @cached_property
+    @once
     def u(self) -> list[np.ndarray]:
         """BLUP of each term's effects, (q_k, m_k)."""
         b = self._estimates[0]
@@ -74,7 +75,7 @@ class Solution:
             out.append(b[lo:hi].reshape(-1, t.shape[0]) @ (self.coordinates.y_scale * back @ t).T)
         return out
 
-    @cached_property
+    @once
     def covariances(self) -> list[np.ndarray]:
         """Sigma_k in the user's units, (m_k, m_k)."""
         scale = np.sqrt(self.scale2)
@@ -86,7 +87,7 @@ class Solution:
 
     # -- variances of the estimates ----------------------------------------------------------------------------------
 
-    @cached_property
+    @once
     def fixed_columns(self) -> np.ndarray:
         """C^-1 [0; I]: the columns of the inverse that belong to X, (q + p, p), standard coordinates."""
         system = self.problem.system
@@ -97,7 +98,7 @@ class Solution:
         rhs[system.q :] = np.eye(system.p)
         return system.solve(rhs)
 
-    @cached_property
+    @once
     def vcov(self) -> np.ndarray:
         """Var(beta^), (rank, rank)."""
         phi = self.fixed_columns[self.problem.system.q :]
@@ -108,12 +109,12 @@ class Solution:
         half = self.coordinates.coefficient_rows(phi)
         return self.coordinates.coefficient_rows(half.T).T
 
-    @cached_property
+    @once
     def prediction_error(self) -> list[np.ndarray]:
         """Var(u^ - u) of each level of each term, (q_k, m_k, m_k): the uncertainty of beta^ included (PEV)."""
         return self._blocks(with_fixed=True)
 
-    @cached_property
+    @once
     def conditional_variance(self) -> list[np.ndarray]:
         """Var(u | y) at beta = beta^, (q_k, m_k, m_k): what lme4 calls condVar."""
         return self._blocks(with_fixed=False)
@@ -141,9 +142,10 @@ class Solution:
         levels : for each term (n,), the level of each row; -1 for a level that was not fitted: its prior variance
             z' Sigma z is added, independent of everything else (rows are treated one by one).
         """
-        return prediction_variance(self, x, z, levels)
+        with self.problem.system.lock, one_blas_thread():
+            return prediction_variance(self, x, z, levels)
 
-    @cached_property
+    @once
     def information(self) -> Information:
         """Covariance of the variance parameters and how Var(beta^) moves with them."""
         return information(self)

@@ -118,6 +118,8 @@ def standard_response(
     """The response in standard coordinates (n,), its projection q'y (rank,) and the scale it was divided by."""
     y = response if offset is None else response - offset
     y = y if root is None else y * root
+    peak = _power_of_two(float(np.abs(y).max(initial=0.0)))
+    y = y / peak
     projection = q.T @ y
     residual = y - q @ projection
     correction = q.T @ residual
@@ -126,7 +128,12 @@ def standard_response(
     if not left > PERFECT_FIT * np.sqrt(y @ y):
         raise ModelError(_nothing_left(response, q.shape[1]))
     scale = left / np.sqrt(len(y))
-    return residual / scale, projection + correction, scale
+    return residual / scale, (projection + correction) * peak, scale * peak
+
+
+def _power_of_two(size: float) -> float:
+    """A power of two near `size`, to divide by without rounding where squares would overflow or vanish; else 1."""
+    return float(2.0 ** np.round(np.log2(size))) if size > 0 and not 1e-100 < size < 1e100 else 1.0
 
 
 def _nothing_left(response: np.ndarray, rank: int) -> str:

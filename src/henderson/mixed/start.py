@@ -7,6 +7,7 @@ import numpy as np
 from ..structures import psd_cholesky
 from .criterion import Problem
 from .crossproducts import CrossProducts
+from .optimise import restart
 from .standardise import Coordinates
 
 _LEAST_RESIDUAL = 1e-8
@@ -51,7 +52,8 @@ def _explained(own: np.ndarray, sums: np.ndarray) -> float:
     """Sum of squares of y explained by a regression within each level: sum of b_i' D_i^-1 b_i, lightly ridged."""
     q, m, _ = own.shape
     if m == 1:
-        return float(np.sum(sums[:, 0] ** 2 / own[:, 0, 0]))
+        found = own[:, 0, 0] > 0
+        return float(np.sum(sums[found, 0] ** 2 / own[found, 0, 0]))
     ridged = own + _RIDGE * np.trace(own.sum(axis=0)) / q * np.eye(m)
     if q * m <= _LOOPED:
         return float(np.vdot(sums, np.linalg.solve(ridged, sums[:, :, None])[:, :, 0]))
@@ -92,6 +94,8 @@ def user_start(
             absolute = standard_covariance(sigma, back, coordinates.y_scale)
             # Without a residual variance to go by, half of y's variance is as good a guess as any.
             theta[at] = structure.parameters(absolute / (0.5 if s2 is None else s2))
-    if problem.estimates_scale and s2 is not None:
-        theta[-1] = np.log(s2)
-    return theta
+    if problem.estimates_scale:
+        if s2 is not None:
+            theta[-1] = np.log(s2)
+        return np.concatenate([restart(problem, theta[:-1]), theta[-1:]])
+    return restart(problem, theta)

@@ -9,6 +9,7 @@ level; X comes after them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -33,6 +34,8 @@ class Pivots:
 class System(Protocol):
     """A solver of the mixed-model equations at given factors T_k."""
 
+    lock: threading.RLock
+    """Held over every sequence of calls that must see one factorisation; shared by systems that share arrays."""
     products: CrossProducts
     q: int
     p: int

@@ -21,15 +21,33 @@ def read_covariances(
     A term is named by its group, as `variance_components` prints it; where several terms share a group, by the term's
     text, "(0 + Days | Subject)". A value is a variance, a list of m variances, or an m x m covariance matrix.
     """
+    if given is not None and not isinstance(given, Mapping):
+        raise ModelError(
+            f'{argument} is a mapping such as {{"Subject": 600.0, "Residual": 650.0}}, not {given!r}.'
+        )
     found: list[np.ndarray | None] = [None] * len(labels.terms)
     residual = None
     for key, value in (given or {}).items():
         if key == RESIDUAL:
             residual = _variance(value, argument)
             continue
-        k = _term(key, labels, argument)
-        found[k] = _matrix(value, key, labels.terms[k].effects, argument)
+        k = _term(str(key), labels, argument)
+        term = labels.terms[k]
+        found[k] = _fits(_matrix(value, key, term.effects, argument), key, term.structure, argument)
     return found, residual
+
+
+def _fits(matrix: np.ndarray, key: str, structure: str, argument: str) -> np.ndarray:
+    """The matrix, where the term's structure can hold it."""
+    variances = np.diag(matrix)
+    if structure != "us" and not np.array_equal(matrix, np.diag(variances)):
+        raise ModelError(
+            f"{argument}: the effects of '{key}' are independent of one another ({structure}): its covariances are 0. "
+            "Give variances only, or write the term with one bar."
+        )
+    if structure == "id" and np.ptp(variances) > 0:
+        raise ModelError(f"{argument}: the effects of '{key}' share one variance (id): give one number.")
+    return matrix
 
 
 def _term(key: str, labels: Labels, argument: str) -> int:
@@ -55,7 +73,10 @@ def _term(key: str, labels: Labels, argument: str) -> int:
 
 
 def _variance(value: Any, argument: str) -> float:
-    number = np.asarray(value, dtype=np.float64)
+    try:
+        number = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        number = np.zeros(0)
     if number.size != 1 or not np.isfinite(number).all() or not number.item() > 0:
         raise ModelError(f"{argument}: the residual variance is one positive number, not {value!r}.")
     return float(number.item())

@@ -16,7 +16,6 @@ from ..errors import ModelError, NotAvailableError
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, cross_products
 from ..mixed.dense import DenseSystem
-from ..mixed.flat import flat_directions
 from ..mixed.optimise import Optimum, optimise, restart
 from ..mixed.refit import with_response, worth_compiling
 from ..mixed.solution import Solution
@@ -25,7 +24,7 @@ from ..mixed.standardise import Coordinates, Standardised, standardise
 from ..mixed.start import default_start, held_factor, user_start
 from ..mixed.verdict import Status, boundary_notes
 from ..sparse.threads import one_blas_thread
-from .covariance_input import read_covariances
+from .covariance_input import RESIDUAL, read_covariances
 from .labels import Labels, TermLabels
 from .mixed_fit import MixedFit
 
@@ -70,13 +69,14 @@ def lmm(
     ----------
     Patterson & Thompson (1971); Gilmour, Thompson & Cullis (1995); Bates et al. (2015).
     """
-    for name, value in (("residual", residual), ("variance", variance), ("relationships", relationships)):
-        if value is not None:
-            raise NotAvailableError(
-                f"{name}= is part of the grammar but is not available yet in this version."
-            )
     parsed = formulas.parse(formula)
-    formulas.require_available(parsed)
+    formulas.require_available(parsed, residual, variance)
+    if relationships is not None:
+        raise NotAvailableError(
+            "relationships= is part of the grammar, but not available yet in this version."
+        )
+    if not isinstance(reml, bool | np.bool_):
+        raise ModelError(f"reml= is True (restricted likelihood) or False (likelihood), not {reml!r}.")
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
     if not design.blocks:
@@ -84,7 +84,7 @@ def lmm(
             f"'{formula}' has no random term: nothing to estimate a variance for but the residual. "
             "Add one, such as (1 | group); models without one are not available yet in this version."
         )
-    _require_separable(design)
+    _require_separable(design, fixed_parameters)
     with one_blas_thread():
         model = standardise(design)
         products = cross_products(model)
@@ -166,9 +166,16 @@ def _labels(formula: str, design: Any, coordinates: Coordinates) -> Labels:
     )
 
 
-def _require_separable(design: Any) -> None:
+def _require_separable(design: Any, held: Mapping[str, Any] | None) -> None:
+    """Refuse a term whose variance is the residual variance under another name: one value a row, of one size."""
+    held = held or {}
+    weights = design.weights
+    if RESIDUAL in held or (weights is not None and np.ptp(weights) > 0):
+        return
     for block in design.blocks:
-        if len(block.levels) >= len(design.y) and len(block.effects) == 1 and design.weights is None:
+        of_one_size = block.values is None or np.ptp(np.abs(block.values)) == 0
+        free = block.group not in held and block.text not in held
+        if len(block.levels) >= len(design.y) and len(block.effects) == 1 and of_one_size and free:
             raise ModelError(
                 f"Every row is a level of its own in {block.text}: {len(block.levels)} levels in {len(design.y)} rows. "
                 "Its variance cannot be told from the residual variance, which is also one value a row. "
@@ -188,15 +195,14 @@ def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:
         if held is None:
             notes += boundary_notes(covariance, term.effects, term.text)
     verdict = "not converged" if not optimum.converged else "boundary" if notes else "converged"
-    if not notes:
-        notes += _identifiability_notes(labels, solution, optimum)
+    notes += _identifiability_notes(labels, solution, optimum)
     return Status(verdict, optimum.predicted_decrease, optimum.iterations, tuple(notes))
 
 
 def _identifiability_notes(labels: Labels, solution: Solution, optimum: Optimum) -> list[str]:
     problem = solution.problem
     notes = []
-    for direction in flat_directions(optimum.average_information):
+    for direction in optimum.flat:
         involved = [
             term.text
             for term, at in zip(labels.terms, problem.slices(), strict=True)

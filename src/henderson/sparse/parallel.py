@@ -1,4 +1,4 @@
-"""Both cores on compiled kernels that release the interpreter's lock: a call is cut into ranges, one thread each."""
+"""All cores on compiled kernels that release the interpreter's lock: a call is cut into ranges, one thread each."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ def thread_count() -> int:
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(thread_count(), thread_name_prefix="henderson")
+
+
+# A forked child inherits the pool but not its threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def run_ranges(call: Callable[[int, int], Any], cuts: list[int], work: float) -> list[Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .blas import NOTRANS, RIGHT, TRANS, gemm, lauum, set_threads, symm, trsm, trtri
-from .compiled import plain
+from .compiled import kernel, plain
 from .threads import blas_threads
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def large_front(a, z, base, nc, m, nr, w, wb, t, tb, threads):
         end = j
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel
 def _column(z, x, y, xs, w, src, rel, r, count):
     """y += w x for one column of a symmetric block, of which only rows from the diagonal on are read."""
     v = x[at(xs)]

@@ -15,6 +15,7 @@ import glob
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 _PREFIXES = ("scipy_", "")
@@ -72,15 +73,42 @@ def one_blas_thread() -> Iterator[None]:
 
     On a busy machine they lose a hundredfold: OpenBLAS's threads wait for one another by spinning.
     """
-    before = [(set_threads, get_threads()) for set_threads, get_threads in map(_calls, ("numpy", "scipy"))]
-    for set_threads, _ in before:
-        set_threads(1)
+    _single.enter()
     try:
         yield
     finally:
-        for set_threads, count in before:
-            if count > 0:
-                set_threads(count)
+        _single.leave()
+
+
+class _Single:
+    """One BLAS thread while anybody asks for it: the number is the process's, so the first one in saves it and the last
+    one out puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._before: list[tuple[Callable[[int], None], int]] = []
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                calls = [_calls(package) for package in ("numpy", "scipy")]
+                self._before = [(set_threads, get_threads()) for set_threads, get_threads in calls]
+                for set_threads, _ in self._before:
+                    set_threads(1)
+            self._depth += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                for set_threads, count in self._before:
+                    if count > 0:
+                        set_threads(count)
+
+
+_single = _Single()
 
 
 def setter_address() -> int:
