@@ -244,7 +244,25 @@ def test_names_with_dots_blanks_and_signs():
         "c[1]:d": np.arange(4.0) ** 2,
     }
     d = go("y ~ a.b + `my col` + `c[1]:d`", data)
-    assert d.x_names == ("(Intercept)", "a.b", "my col[T.v]", "c[1]:d")
+    assert d.x_names == ("(Intercept)", "a.b", "my col[T.v]", "`c[1]:d`")
+
+
+def test_a_column_is_not_taken_for_a_call_or_an_interaction_of_its_name():
+    data = {"y": np.arange(6.0), "x": np.arange(1.0, 7) ** 2, "Days": np.arange(6.0) ** 3 + 1}
+    data |= {"log(x)": np.cos(np.arange(6.0)), "Days:x": np.sin(np.arange(6.0)), "pi": np.arange(6.0) ** 4}
+    d = go("y ~ `log(x)` + log(x)", data)
+    assert d.x_names == ("(Intercept)", "`log(x)`", "log(x)")
+    np.testing.assert_array_equal(d.X[:, 1:], np.column_stack([data["log(x)"], np.log(data["x"])]))
+    assert go("y ~ `Days:x` + Days:x", data).x_names == ("(Intercept)", "`Days:x`", "Days:x")
+    assert go("y ~ I(2 * pi * x) + I(2 * `pi` * x)", data).p == 3
+    again = design.rebuild(json.loads(json.dumps(d.spec)), frame.read(data, design.needed_again(d.spec)))
+    np.testing.assert_array_equal(again.X, d.X)
+
+
+def test_a_grouping_column_is_not_taken_for_a_product_of_its_name():
+    data = {"y": np.arange(8.0), "a": list("uuvv") * 2, "b": list("uv") * 4, "a:b": list("klmm") * 2}
+    d = go("y ~ (1 | `a:b`) + (1 | a:b)", data)
+    assert [(block.group, block.q) for block in d.blocks] == [("`a:b`", 3), ("a:b", 4)]
 
 
 @pytest.mark.parametrize(

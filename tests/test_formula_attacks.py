@@ -272,7 +272,7 @@ def test_names_and_labels_that_look_like_code_are_names_and_labels(watch):
     _watching[0] = True
     d = go(f"y ~ `{name}`:`{{x}}` + v0:`{{x}}` + (`{{x}}` | v0)", data)
     _watching[0] = False
-    assert f"{name}:{{x}}[{{y.__class__}}]" in d.x_names
+    assert f"`{name}`:`{{x}}`[{{y.__class__}}]" in d.x_names
     assert not hasattr(builtins, CANARY)
     assert set(_seen) <= {"compile"}  # formulaic reads the literal 1
 

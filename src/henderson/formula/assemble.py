@@ -195,7 +195,7 @@ class _Reader:
         self.random.append(RandomTerm(call.name, "", (), (call,), render(call), written, call.span))
 
     def random_term(self, node: Node, bar: Bar) -> None:
-        sections, core = self.sections(node, bar)
+        sections, core = self.sections(node)
         structure, options = "us", {}
         if isinstance(core, Call):
             options = left_options(core, self.text)
@@ -237,7 +237,7 @@ class _Reader:
             )
             self.random.append(term)
 
-    def sections(self, node: Node, bar: Bar) -> tuple[tuple[str, ...], Node]:
+    def sections(self, node: Node) -> tuple[tuple[str, ...], Node]:
         """`at(env):term` -> (("env",), term)."""
         if not (isinstance(node, Chain) and node.operators == {":"}):
             return (), node

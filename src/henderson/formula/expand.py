@@ -81,7 +81,7 @@ class Expansion:
         """The terms of one operand of the algebra."""
         node = strip(node)
         if isinstance(node, Name):
-            return self.factor(node.name, node)
+            return self.factor(render(node), node)
         if isinstance(node, Call):
             check_call(node, self.text)
             return self.factor(render(node), node)

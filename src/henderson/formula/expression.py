@@ -7,10 +7,16 @@ of two.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 Span = tuple[int, int]
+
+_PLAIN = re.compile(r"(?:[^\W\d]|\.(?!\d))[\w. ]*")
+"""Words: a name that no other tree is written as. Quotes around `body weight` would tell nothing apart."""
+_MEANT = {"pi", "TRUE", "True", "FALSE", "False"}
+"""Names that mean something else without their quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +162,13 @@ def find_bar(node: Node) -> Bar | None:
 
 
 def render(node: Node) -> str:
-    """The node as text with canonical blanks: the name a factor of the model goes by."""
+    """The node as text with canonical blanks: the name a factor of the model goes by.
+
+    Different trees have different texts: a column called `log(x)` keeps its back quotes, log(x) has none.
+    """
     if isinstance(node, Name):
-        return node.name
+        plain = _PLAIN.fullmatch(node.name) and not (node.quoted and node.name in _MEANT)
+        return node.name if plain else f"`{node.name}`"
     if isinstance(node, Number):
         return node.text
     if isinstance(node, Text):

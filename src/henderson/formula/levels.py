@@ -44,7 +44,7 @@ def expand_levels(node: Node, text: str) -> list[Levels]:
 def _product(node: Node, text: str) -> Levels:
     bare = strip(node)
     if isinstance(bare, Name):
-        return (bare,), bare.name
+        return (bare,), render(bare)
     if isinstance(bare, Call):
         check_right(bare, text)
         return (bare,), render(bare)

@@ -22,7 +22,8 @@ class RandomTerm:
     effects : text of the left side, such as "1 + Days".
     effect_terms : the left side expanded; () is the intercept.
     levels : factors of the right side: `Name` for a grouping column, `Call` for vm(animal, A), ar1(row) ...
-    group : name of the right side as lme4 prints it: "g", "a:b", and "b:a" out of a/b.
+    group : name of the right side as lme4 prints it: "g", "a:b", and "b:a" out of a/b; a column called a:b
+        is "`a:b`".
     at : names of the sections `at(env):` in front of the term.
     text, span : the term as the user wrote it, and where. Terms that came out of one `a/b` share them.
     """
@@ -89,8 +90,8 @@ class Formula:
 
     @property
     def response_name(self) -> str:
-        """The left side as text with canonical blanks."""
-        return render(self.response)
+        """The left side as text with canonical blanks; a column alone by its own name."""
+        return self.response.name if isinstance(self.response, Name) else render(self.response)
 
     @property
     def responses(self) -> tuple[Node, ...]:
