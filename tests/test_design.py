@@ -21,7 +21,7 @@ from henderson.errors import DataError, FormulaError, ModelError
 def go(text, data, **options):
     f = fm.parse(text)
     given = {k: v for k, v in options.items() if k in ("weights", "offset")}
-    return design.build(f, frame.read_for(f, data, **given), **options)
+    return design.build(f, frame.read(data, design.needed(f, **given), f.text), **options)
 
 
 def again(d, data, **options):
@@ -228,6 +228,39 @@ def test_arithmetic_is_that_of_r(small):
     ]
     np.testing.assert_allclose(d.X, np.column_stack(expected), rtol=1e-14)
     assert d.x_names[1] == "I(-x^2)"
+
+
+@pytest.mark.parametrize("kind", ["ns", "bs", "cr"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["knots=c(50)", "df=4, lower_bound=9, upper_bound=2", "df=4, lower_bound=50, upper_bound=60"],
+)
+def test_splines_outside_the_data_are_refused(kind, arguments):
+    with pytest.raises(DataError, match=kind):
+        go(f"y ~ {kind}(x, {arguments})", {"y": np.arange(12.0), "x": np.arange(12.0)})
+
+
+@pytest.mark.parametrize("contrasts", [["f"], "f", {"f": [3]}, {"f": None}, {4: "Sum"}])
+def test_contrasts_that_are_none_are_refused(contrasts):
+    with pytest.raises(DataError, match="contrasts"):
+        go("y ~ f", {"y": np.arange(4.0), "f": list("abab")}, contrasts=contrasts)
+
+
+def test_products_of_more_combinations_than_an_int64_holds():
+    n = 70_000
+    rng = np.random.default_rng(1)
+    data = {name: rng.permutation(n) for name in "abcd"}
+    data = {name: np.append(values, values[:3]) for name, values in data.items()}
+    data["y"] = np.arange(n + 3.0)
+    d = go("y ~ (1 | a:b:c:d)", data)
+    (block,) = d.blocks
+    assert block.q == n and (block.codes[-3:] == block.codes[:3]).all()
+    assert (block.combinations[block.codes] == np.column_stack([data[k] for k in "abcd"])).all()
+    assert (np.lexsort(block.combinations.T[::-1]) == np.arange(n)).all()
+    new = {k: np.array([data[k][5], data[k][6], data[k][0]]) for k in "abcd"}
+    new["d"][1] = data["d"][9]
+    again = design.rebuild(d.spec, frame.read(new, design.needed_again(d.spec)))
+    assert again.blocks[0].codes.tolist() == [block.codes[5], -1, block.codes[0]]
 
 
 def test_a_column_called_pi(small):
@@ -677,7 +710,7 @@ def test_the_record_does_not_keep_the_columns_alive(small):
     import weakref
 
     f = fm.parse("y ~ x + poly(z, 2) + (x | g)")
-    table = frame.read_for(f, small)
+    table = frame.read(small, design.needed(f), f.text)
     column = weakref.ref(table["z"])
     d = design.build(f, table)
     del table

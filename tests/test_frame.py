@@ -321,6 +321,37 @@ def test_an_unknown_column_is_pointed_at_and_the_closest_offered(make):
     )
 
 
+def test_tables_of_a_library_that_is_not_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(DataError, match="given back in polars"):
+        frame.give_back({"x": [1]}, "polars")
+    assert frame.library_here("polars") == "pandas" and frame.library_here("pyarrow") == "pyarrow"
+    assert frame.library_here("of the future") == "pandas"
+
+
+def test_parquet_without_a_library_that_reads_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "polars", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="pip install"):
+        frame.read(tmp_path / "a.parquet", ["x"])
+
+
+def test_a_lazy_table_whose_columns_cannot_be_read():
+    lazy = pl.LazyFrame({"x": [1]}).select("z")
+    with pytest.raises(DataError, match="the columns of the table cannot be read"):
+        frame.read(lazy, ["x"])
+
+
+def test_numbers_too_wide_and_sparse_columns():
+    with pytest.raises(DataError, match="does not fit a float64"):
+        frame.read({"x": np.array([10**400, 1], dtype=object)}, ["x"])
+    sparse = pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.0, 0.0])})
+    assert frame.read(sparse, ["x"])["x"].values.tolist() == [0.0, 1.0, 0.0]
+    with pytest.raises(DataError, match="interval"):
+        frame.read(pd.DataFrame({"x": pd.interval_range(0, 3)}), ["x"])
+
+
 def test_an_unknown_column_like_no_other_gets_a_list():
     with pytest.raises(FormulaError, match="There are 'a', 'b'"):
         frame.read({"a": [1], "b": [2]}, ["zzz"])

@@ -50,9 +50,9 @@ class NotAvailableError(HendersonError, NotImplementedError):
     """Part of the documented grammar that this version reads but does not fit yet."""
 
 
-def closest(name: str, known: Iterable[str]) -> str | None:
+def closest(name: object, known: Iterable[str]) -> str | None:
     """The known name most like `name`, or None where nothing is like it."""
-    known = list(known)
+    known, name = list(known), str(name)
     found = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if found:
         return found[0]

@@ -60,7 +60,7 @@ def build(
     # The record is made when it is asked for; until then it must not keep the columns of the table alive.
     columns, state = column_records(formula, evaluator), evaluator.state
     named = (weights if isinstance(weights, str) else None, offset if isinstance(offset, str) else None)
-    offset_array = offset is not None and named[1] is None
+    arrays = (offset is not None and named[1] is None, weights is not None and named[0] is None)
     return Design(
         formula=formula,
         y=y,
@@ -78,7 +78,7 @@ def build(
         response=formula.response_name,
         library=frame.library,
         make_spec=lambda: make_spec(
-            formula, columns, state, structure, x_names, blocks, structures, *named, offset_array
+            formula, columns, state, structure, x_names, blocks, structures, *named, *arrays
         ),
     )
 

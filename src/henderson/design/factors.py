@@ -43,13 +43,17 @@ def chosen_contrasts(contrasts: Mapping[str, str] | None, formula: Formula) -> C
     ------
     DataError : a column the formula does not name, or contrasts we do not know (the closest is named).
     """
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise DataError(
+            f"contrasts: a dict is wanted, such as {{'f': 'Sum'}}, not {type(contrasts).__name__}."
+        )
     chosen: Contrasts = {}
     for column, name in (contrasts or {}).items():
         if column not in formula.names:
             near = closest(str(column), formula.names)
             hint = f"\nThe closest is '{near}'." if near else ""
             raise DataError(f"contrasts: the formula names no column '{column}'.{hint}")
-        if name not in CONTRASTS:
+        if not isinstance(name, str) or name not in CONTRASTS:
             near = closest(str(name), CONTRASTS)
             hint = (
                 f"The closest is '{near}'."

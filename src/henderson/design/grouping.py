@@ -55,8 +55,7 @@ def group(names: Sequence[str], labels: Sequence[Labels], text: str) -> Grouping
     if len(labels) == 1:
         grouping = Grouping(labels[0].codes.astype(np.int32, copy=False), parts[0], parts, None)
     else:
-        codes, keys = codes_and_values(_keys(labels))
-        combinations = np.column_stack(np.unravel_index(keys, [len(p) for p in parts])).astype(np.int32)
+        codes, combinations = _combine(labels)
         grouping = Grouping(codes, ProductLabels(parts, combinations), parts, combinations)
     if len(grouping.levels) < 2:
         raise ModelError(
@@ -66,11 +65,33 @@ def group(names: Sequence[str], labels: Sequence[Labels], text: str) -> Grouping
     return grouping
 
 
-def _keys(labels: Sequence[Labels]) -> NDArray[np.int64]:
-    keys = labels[0].codes.astype(np.int64)
+def _combine(labels: Sequence[Labels]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Codes (n,) of the combinations that occur, and these (q, factors) in order.
+
+    One factor after the other: the number of all combinations may be more than an int64 holds.
+    """
+    codes = labels[0].codes.astype(np.int32, copy=False)
+    combinations = np.arange(len(labels[0].levels), dtype=np.int32)[:, None]
     for each in labels[1:]:
-        keys = keys * len(each.levels) + each.codes
-    return keys
+        count = len(each.levels)
+        codes, keys = codes_and_values(codes.astype(np.int64) * count + each.codes)
+        before, last = np.divmod(keys, count)
+        combinations = np.column_stack([combinations[before], last.astype(np.int32)])
+    return codes, combinations
+
+
+def _match_combinations(
+    coded: Sequence[NDArray[np.int32]], sizes: Sequence[int], combinations: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Codes (n,) of rows into the known combinations, which are in order; -1 for another."""
+    codes, known = coded[0].astype(np.int64), combinations[:, 0].astype(np.int64)
+    bad = codes < 0
+    for each, count, column in zip(coded[1:], sizes[1:], combinations.T[1:], strict=True):
+        keys, known = np.unique(known * count + column, return_inverse=True)
+        wanted = codes * count + each
+        codes = np.minimum(np.searchsorted(keys, wanted), keys.size - 1)
+        bad |= (each < 0) | (keys[codes] != wanted)
+    return np.where(bad, -1, codes).astype(np.int32)
 
 
 def regroup(
@@ -86,15 +107,7 @@ def regroup(
     if combinations is None:
         codes = coded[0]
     else:
-        sizes = [len(p) for p in parts]
-        known = np.ravel_multi_index(tuple(combinations.T), sizes).astype(np.int64)
-        keys = np.zeros(coded[0].size, np.int64)
-        bad = np.zeros(coded[0].size, np.bool_)
-        for each, size in zip(coded, sizes, strict=True):
-            keys = keys * size + np.maximum(each, 0)
-            bad |= each < 0
-        place = np.minimum(np.searchsorted(known, keys), known.size - 1)
-        codes = np.where(bad | (known[place] != keys), -1, place).astype(np.int32)
+        codes = _match_combinations(coded, [len(p) for p in parts], combinations)
     return codes, _unknown_labels(columns, codes, rows)
 
 

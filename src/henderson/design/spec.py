@@ -8,6 +8,7 @@ x_names
 blocks      group, effects, factors, levels of each factor, combinations, structure of the effects
 weights, offset   names of columns, or null
 offset_array      whether the offset was given as an array, which new rows must then be given too
+weights_array     the same of the weights (for prediction intervals)
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def make_spec(
     weights: str | None,
     offset: str | None,
     offset_array: bool,
+    weights_array: bool,
 ) -> dict[str, Any]:
     """The record of a built design; equal to itself after a round trip through JSON."""
     return {
@@ -53,6 +55,7 @@ def make_spec(
         "weights": weights,
         "offset": offset,
         "offset_array": offset_array,
+        "weights_array": weights_array,
     }
 
 

@@ -101,13 +101,25 @@ def _poly(x: Array, constants: dict[str, Any], state: State, label: str, _: str)
     return columns
 
 
-def _check_spline(x: Array, constants: dict[str, Any], label: str) -> None:
-    low, high = constants.get("lower_bound", -np.inf), constants.get("upper_bound", np.inf)
+def _bounds(x: Array, constants: dict[str, Any], label: str) -> tuple[float, float]:
+    """The bounds of a spline, by default the range of x.
+
+    Raises
+    ------
+    DataError : bounds in the wrong order or beyond all values, a knot outside of them, or one value alone.
+    """
+    least, greatest = float(np.min(x)), float(np.max(x))
+    if least == greatest:
+        raise DataError(f"{label}: every value is the same, so there is nothing to bend.")
+    low, high = float(constants.get("lower_bound", least)), float(constants.get("upper_bound", greatest))
+    if not low < high:
+        raise DataError(f"{label}: the lower bound {low:g} is not below the upper bound {high:g}.")
+    if not ((x >= low) & (x <= high)).any():
+        raise DataError(f"{label}: no value is between the bounds {low:g} and {high:g}.")
     for knot in constants.get("knots", ()):
         if not low < knot < high:
-            raise DataError(f"{label}: the knot {knot:g} is not between the bounds.")
-    if x.size and float(np.min(x)) == float(np.max(x)):
-        raise DataError(f"{label}: every value is the same, so there is nothing to bend.")
+            raise DataError(f"{label}: the knot {knot:g} is not between the bounds {low:g} and {high:g}.")
+    return low, high
 
 
 def _formulaic_spline(function: Any, x: Array, keywords: dict[str, Any], state: State, label: str) -> Array:
@@ -146,7 +158,7 @@ def _bs(x: Array, constants: dict[str, Any], state: State, label: str, _: str) -
     from formulaic.transforms import basis_spline
 
     if not state:
-        _check_spline(x, constants, label)
+        _bounds(x, constants, label)
         if "df" not in constants and "knots" not in constants:
             constants = {
                 **constants,
@@ -161,7 +173,7 @@ def _cubic(x: Array, constants: dict[str, Any], state: State, label: str, functi
     from formulaic.transforms import cyclic_cubic_spline, natural_cubic_spline
 
     if not state:
-        _check_spline(x, constants, label)
+        _bounds(x, constants, label)
         if "df" not in constants and "knots" not in constants:
             raise DataError(f"{label}: df= or knots= is needed.")
     which = natural_cubic_spline if function == "cr" else cyclic_cubic_spline
@@ -175,11 +187,7 @@ def _ns(x: Array, constants: dict[str, Any], state: State, label: str, _: str) -
 
     whole = bool(constants.get("include_intercept", False))
     if not state:
-        _check_spline(x, constants, label)
-        low, high = (
-            constants.get("lower_bound", float(np.min(x))),
-            constants.get("upper_bound", float(np.max(x))),
-        )
+        low, high = _bounds(x, constants, label)
         knots = constants.get("knots")
         if knots is None:
             inner = constants.get("df", 1 + whole) - 1 - whole
@@ -188,7 +196,7 @@ def _ns(x: Array, constants: dict[str, Any], state: State, label: str, _: str) -
             inside = x[(x >= low) & (x <= high)]
             knots = np.quantile(inside, np.linspace(0, 1, inner + 2)[1:-1])
         state["knots"] = [float(k) for k in sorted(knots)]
-        state["bounds"] = [float(low), float(high)]
+        state["bounds"] = [low, high]
     low, high = state["bounds"]
     full = np.concatenate([[low] * 4, state["knots"], [high] * 4])
     splines = BSpline(full, np.eye(full.size - 4), 3)

@@ -16,6 +16,9 @@ from henderson.frame.files import check_file, file_kind, read_columns, read_head
 
 Span = tuple[int, int]
 
+_MADE_WITH = {lib: lib for lib in ("polars", "pyarrow", "modin", "cudf")} | {"duckdb": "pyarrow"}
+"""Libraries that tables are given back in besides pandas, and the module that makes them."""
+
 
 def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str | None = None) -> Frame:
     """Read the named columns of a table.
@@ -70,25 +73,6 @@ def _length(table: Any) -> int:
     if isinstance(table, nw.LazyFrame):
         return int(table.select(nw.len()).collect().item())
     return len(table)
-
-
-def read_for(formula: Any, data: Any, *, weights: Any = None, offset: Any = None) -> Frame:
-    """The columns a parsed formula names, and those that `weights=` and `offset=` name.
-
-    Parameters
-    ----------
-    formula : anything with `names` (column -> place) and `text`: a `formula.Formula`.
-    weights, offset : a column name is read too; anything else is left alone.
-
-    Raises
-    ------
-    FormulaError, DataError : see `read`.
-    """
-    names: dict[str, Span | None] = dict(formula.names)
-    for given in (weights, offset):
-        if isinstance(given, str):
-            names.setdefault(given, None)
-    return read(data, names, formula.text)
 
 
 def _open(data: Any) -> tuple[Any, str]:
@@ -170,7 +154,28 @@ def _typed(columns: dict[str, Any], library: str, nrow: int) -> Frame:
 
 
 def give_back(columns: Mapping[str, Any], library: str = "pandas") -> Any:
-    """A table of the given columns (name -> sequence) in the caller's library (`Frame.library`)."""
+    """A table of the given columns (name -> sequence) in the caller's library (`Frame.library`).
+
+    Raises
+    ------
+    DataError : the library is not installed.
+    """
+    try:
+        return _table(columns, library)
+    except ImportError as error:
+        raise DataError(
+            f"tables of this model are given back in {library}, which cannot be imported here: {error}."
+        ) from None
+
+
+def library_here(library: str) -> str:
+    """The library, or "pandas" where it is not installed: for what came from another machine."""
+    from importlib.util import find_spec
+
+    return library if library in _MADE_WITH and find_spec(_MADE_WITH[library]) else "pandas"
+
+
+def _table(columns: Mapping[str, Any], library: str) -> Any:
     if library == "polars":
         import polars as pl
 
