@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import sys
 import zipfile
 
 import numpy as np
@@ -213,6 +214,7 @@ def test_a_later_format_is_named(saved):
         lambda r: r["coordinates"].update(n=-5),
         lambda r: r["problem"].update(held=[]),
         lambda r: r.update(spec=[]),
+        lambda r: r["spec"].pop("columns"),
         lambda r: r.update(status=None),
     ],
 )
@@ -281,6 +283,29 @@ def test_names_in_the_zip_touch_nothing_outside(saved, tmp_path):
     with pytest.raises(hd.DataError, match="not its own"):
         hd.load(saved)
     assert list(tmp_path.iterdir()) == [saved]
+
+
+@pytest.mark.parametrize("path", [None, 5, ["fit.zip"]])
+def test_a_path_is_wanted(saved, path):
+    with pytest.raises(hd.DataError, match="a path to a file is wanted"):
+        hd.load(path)
+    with pytest.raises(hd.DataError, match="a path to a file is wanted"):
+        hd.load(saved).save(path)
+
+
+def test_a_pickle_of_a_fit_is_refused_by_what_to_do_instead(saved):
+    with pytest.raises(hd.ModelError, match=r"fit\.save\(path\)"):
+        pickle.dumps(hd.load(saved))
+
+
+def test_tables_are_pandas_where_the_library_of_the_fit_is_not_installed(data, tmp_path, monkeypatch):
+    fit = hd.lmm("y ~ x + (1 | g)", pytest.importorskip("polars").from_pandas(data))
+    fit.save(tmp_path / "fit.zip")
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(hd.DataError, match="given back in polars"):
+        fit.fixed_effects  # noqa: B018
+    again = hd.load(tmp_path / "fit.zip")
+    assert again.library == "pandas" and again.fixed_effects["term"].tolist() == ["(Intercept)", "x"]
 
 
 def test_a_failed_write_leaves_the_old_file(saved, monkeypatch, data):

@@ -108,6 +108,30 @@ def test_files_that_are_not_there(run, sleep, tmp_path):
         assert code == 1 and "no" in err and "Traceback" not in err
 
 
+def test_a_full_disk_is_said_without_a_traceback(run, sleep, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    for arguments in (["fit", MODEL, sleep, "--plot"], ["datasets", "cake", "--out"]):
+        code, _, err = run(*arguments, tmp_path / "p.png")
+        assert code == 1 and "p.png' cannot be written: No space left" in err
+
+
+def test_stopped_by_the_user_is_130(run, sleep, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("henderson.models.lmm.lmm", stop)
+    assert run("fit", MODEL, sleep)[0] == 130
+
+
+def test_a_folder_is_no_file_to_write(run, sleep, tmp_path):
+    code, _, err = run("fit", MODEL, sleep, "--out", tmp_path)
+    assert code == 1 and "is a folder" in err
+
+
 def test_a_picture_of_an_unknown_kind_is_refused(run, sleep, tmp_path):
     code, _, err = run("fit", MODEL, sleep, "--plot", tmp_path / "p.xyz")
     assert code == 1 and "DataError" in err and ".png" in err

@@ -113,6 +113,12 @@ def test_unknown_names_get_the_closest():
         datasets.load("cake", "polar")
 
 
+@pytest.mark.parametrize("name", [4, None, ["cake"]])
+def test_a_name_is_text(name):
+    with pytest.raises(DataError, match="there is no data set"):
+        datasets.load(name)
+
+
 def test_the_data_are_small_and_sleepstudy_is_plain():
     folder = files("henderson.datasets") / "data"
     sizes = {p.name: len(p.read_bytes()) for p in folder.iterdir()}

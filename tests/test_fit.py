@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,21 @@ def test_fitted_is_offset_plus_xb_plus_zu(fit):
     np.testing.assert_allclose(fit.residuals, design.y - expected, rtol=1e-6, atol=1e-8)
     marginal = design.y - design.offset - design.X @ dense.beta
     np.testing.assert_allclose(fit.residuals_as("marginal"), marginal, rtol=1e-6, atol=1e-8)
+
+
+def test_a_row_of_leverage_one_has_no_standardized_residual(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        own = hd.lmm("y ~ x + own + (1 | g)", data.assign(own=np.arange(len(data)) == 7))
+        values = own.residuals_as("standardized")
+    assert np.flatnonzero(np.isnan(values)).tolist() == [7]
+
+
+@pytest.mark.parametrize("level", [95, 0, 1.0, "a", None])
+def test_a_level_is_between_0_and_1(fit, level):
+    for ask in (fit.tidy, fit.fixed_effects_columns, lambda level: fit.tidy("ran_pars", level)):
+        with pytest.raises(hd.ModelError, match="between 0 and 1"):
+            ask(level=level)
 
 
 def test_pearson_and_standardized_residuals(fit):

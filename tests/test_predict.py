@@ -189,6 +189,35 @@ def test_an_offset_array_must_be_given_again(data):
     np.testing.assert_allclose(fit.predict(data, offset=data.o.to_numpy()), fit.fitted, rtol=1e-12)
 
 
+def test_weights_given_as_an_array_must_be_given_again_for_prediction_intervals(data):
+    fit = hd.lmm(FORMULA, data, weights=data.w.to_numpy())
+    assert fit.predict(data, interval="confidence").shape == (80, 4)
+    with pytest.raises(hd.ModelError, match="give weights="):
+        fit.predict(data, interval="prediction")
+    given = fit.predict(data, interval="prediction", weights="w")
+    pd.testing.assert_frame_equal(given, fit.predict(interval="prediction"))
+
+
+def test_satterthwaite_takes_rows_of_the_fixed_effects(fit):
+    assert fit.satterthwaite_df([[1.0, 2.0]]).shape == (1,)
+    for rows in (np.eye(3), np.ones(2), "a"):
+        with pytest.raises(hd.ModelError, match="satterthwaite_df"):
+            fit.satterthwaite_df(rows)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"n": 2.5}, {"n": -1}, {"n": "a"}, {"seed": "a"}, {"random_effects": "no"}]
+)
+def test_wrong_arguments_of_simulate_are_named(fit, arguments):
+    with pytest.raises(hd.ModelError, match=f"simulate: {next(iter(arguments))}"):
+        fit.simulate(**arguments)
+
+
+def test_a_table_without_columns_has_no_rows_to_predict(data):
+    with pytest.raises(hd.DataError, match="no columns"):
+        hd.lmm("y ~ 1 + (1 | g)", data).predict({}, random_effects=False)
+
+
 def test_a_row_that_is_not_estimable_is_refused(data):
     # x2 = 2 x in the data: the fit knows one coefficient for both
     fit = hd.lmm("y ~ x + x2 + (1 | g)", data.assign(x2=2 * data.x))
@@ -211,6 +240,10 @@ def test_transforms_and_contrasts_are_those_of_the_fit(data):
         ({"interval": "both"}, "interval is None"),
         ({"level": 95}, "between 0 and 1"),
         ({"new_levels": "zero"}, "new_levels is"),
+        ({"offset": np.ones(80)}, "for new data"),
+        ({"weights": "w", "interval": "prediction"}, "for new data"),
+        ({"weights": "w"}, "changes nothing"),
+        ({"weights": "w", "interval": "confidence"}, "changes nothing"),
     ],
 )
 def test_wrong_arguments_are_named(fit, arguments, what):

@@ -8,6 +8,8 @@ everything else to standard error.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +82,8 @@ def fit(
         fitted.save(out)
         _say(f"saved: {out}")
     if plot is not None:
-        fitted.plot.fit().savefig(plot)
+        with _writing(plot):
+            fitted.plot.fit().savefig(plot)
         _say(f"drawn: {plot}")
     if not fitted.status.converged:
         raise typer.Exit(NOT_CONVERGED)
@@ -108,7 +111,8 @@ def datasets(
         typer.echo(table.to_csv(index=False), nl=False)
         return
     _writable(out)
-    table.to_csv(out, index=False)
+    with _writing(out):
+        table.to_csv(out, index=False)
     _say(f"written: {out}")
 
 
@@ -124,6 +128,15 @@ def _writable(path: Path | None) -> None:
         raise DataError(f"there is no folder '{path.parent}' to write '{path.name}' in.")
     if path.is_dir():
         raise DataError(f"'{path}' is a folder, not a file to write.")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the system says of a file that cannot be written, as an error of the package."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be written: {error.strerror or error}.") from None
 
 
 def main(arguments: list[str] | None = None) -> Any:

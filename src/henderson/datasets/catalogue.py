@@ -32,10 +32,10 @@ def describe(name: str) -> dict[str, Any]:
     DataError : no data set of that name (the closest is named).
     """
     index = _index()
-    if name not in index:
+    if not isinstance(name, str) or name not in index:
         near = closest(name, index)
         hint = f"The closest is '{near}'." if near else f"There are {', '.join(names())}."
-        raise DataError(f"there is no data set called '{name}'.\n{hint}")
+        raise DataError(f"there is no data set called {name!r}.\n{hint}")
     return json.loads(json.dumps(index[name]))
 
 

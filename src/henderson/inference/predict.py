@@ -19,7 +19,7 @@ from .. import frame as frames
 from ..design import Design, RandomBlock
 from ..errors import DataError, ModelError
 from ..mixed.solution import Solution
-from .student import quantile
+from .student import quantile, require_level
 
 INTERVALS = ("confidence", "prediction")
 NEW_LEVELS = ("error", "population")
@@ -89,11 +89,17 @@ def predict(
 ) -> Any:
     """See `MixedFit.predict`, whose arguments these are."""
     _check(interval, level, new_levels)
+    if weights is not None and interval != "prediction":
+        raise ModelError('predict: weights= changes nothing but interval="prediction"; leave it out.')
     if data is None:
+        if offset is not None or weights is not None:
+            raise ModelError(
+                "predict: the rows of the fit have their own offset and weights; offset= and weights= are for new data."
+            )
         rows = fitted_rows(fit)
     else:
         spreads = interval == "prediction"
-        rows = new_rows(fit, data, new_levels, random_effects, spreads, offset, weights if spreads else None)
+        rows = new_rows(fit, data, new_levels, random_effects, spreads, offset, weights)
     estimate = linear_predictor(fit.solution, rows, random_effects)
     if not (se or interval):
         return rows.spread(estimate)
@@ -150,6 +156,10 @@ def new_rows(
     if offset is None and fit.spec.get("offset_array"):
         raise ModelError(
             "predict: the model was fitted with offset= as an array; give offset= for the new rows too."
+        )
+    if with_spread and weights is None and fit.spec.get("weights_array"):
+        raise ModelError(
+            "predict: the model was fitted with weights= as an array; give weights= for the new rows too."
         )
     # Without random effects no row needs to belong to a level.
     known = fit.spec if random_effects else {**fit.spec, "blocks": []}
@@ -208,7 +218,9 @@ def _some_column(data: Any) -> str:
 
 
 def _without_levels(frame: frames.Frame, groups: set[str]) -> frames.Frame:
-    """The frame with every grouping column missing: each row belongs to a level nobody has seen."""
+    """The frame with a column of missing levels for each grouping that was not read (one that an effect or a fixed
+    term reads too keeps its values): the variance of the effects is asked for, not their values.
+    """
     unseen = np.full(frame.nrow, -1, dtype=np.int32)
     columns = dict(frame.columns)
     for name in groups - set(columns):
@@ -237,8 +249,7 @@ def _weights(
 def _check(interval: str | None, level: float, new_levels: str) -> None:
     if interval is not None and interval not in INTERVALS:
         raise ModelError(f'predict: interval is None, "confidence" or "prediction", not {interval!r}.')
-    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
-        raise ModelError(f"predict: level is between 0 and 1, such as 0.95, not {level!r}.")
+    require_level(level, "predict")
     if new_levels not in NEW_LEVELS:
         raise ModelError(f'predict: new_levels is "error" or "population", not {new_levels!r}.')
 

@@ -18,9 +18,12 @@ def simulate(
     """See `MixedFit.simulate`."""
     if random_effects not in ("new", "fitted"):
         raise ModelError(f'simulate: random_effects is "new" or "fitted", not {random_effects!r}.')
-    if n is not None and n < 0:
-        raise ModelError(f"simulate: n is how many responses to draw, not {n}.")
-    rng = np.random.default_rng(seed)
+    if n is not None and (isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0):
+        raise ModelError(f"simulate: n is how many responses to draw, a whole number, not {n!r}.")
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ModelError(f"simulate: seed is a whole number or a NumPy generator, not {seed!r}.") from None
     rows, solution = fitted_rows(fit), fit.solution
     count = 1 if n is None else n
     mean = rows.x @ solution.beta + rows.offset

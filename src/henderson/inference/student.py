@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
+
+from ..errors import ModelError
+
+
+def require_level(level: Any, asked: str) -> None:
+    """Refuse a level of an interval that is not between 0 and 1.
+
+    Raises
+    ------
+    ModelError : names what was `asked`, such as "predict".
+    """
+    if not isinstance(level, (int, float, np.number)) or not 0.0 < level < 1.0:
+        raise ModelError(f"{asked}: level is between 0 and 1, such as 0.95, not {level!r}.")
 
 
 def two_sided_p(statistic: np.ndarray, df: np.ndarray) -> np.ndarray:

@@ -44,6 +44,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import DataError
+from ..frame import library_here
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, Pair
 from ..mixed.solution import Solution
@@ -67,7 +68,7 @@ def save(fit: MixedFit, path: str | os.PathLike[str]) -> None:
     ------
     DataError : the file cannot be written.
     """
-    path = Path(path)
+    path = _path(path)
     part = path.with_name(path.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -85,14 +86,14 @@ def save(fit: MixedFit, path: str | os.PathLike[str]) -> None:
 
 def load(path: str | os.PathLike[str]) -> MixedFit:
     """A fit that was saved. It predicts and reports as the original did; it has no rows, hence no fitted
-    values.
+    values. Its tables are pandas' where the library of the original is not installed.
 
     Raises
     ------
     DataError : no such file, not a saved fit, a newer format, or a record that is damaged. Nothing in the
         file is executed.
     """
-    path = Path(path)
+    path = _path(path)
     try:
         with zipfile.ZipFile(path) as archive:
             record, arrays = _read_json(archive, path), _read_arrays(archive, path)
@@ -115,6 +116,13 @@ def load(path: str | os.PathLike[str]) -> MixedFit:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         raise DataError(f"'{path}' is damaged: {type(error).__name__}: {error}.") from None
+
+
+def _path(path: Any) -> Path:
+    try:
+        return Path(path)
+    except TypeError:
+        raise DataError(f"a path to a file is wanted, not {path!r}.") from None
 
 
 # -- writing ---------------------------------------------------------------------------------------------
@@ -335,7 +343,7 @@ def _fit(record: dict[str, Any], loaded: Mapping[str, np.ndarray]) -> MixedFit:
             int(status["iterations"]),
             tuple(str(note) for note in status["notes"]),
         ),
-        str(record["library"]),
+        library_here(str(record["library"])),
         saved=Saved(
             spec,
             int(rows["n_dropped"]),

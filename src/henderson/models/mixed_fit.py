@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..frame import give_back
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.satterthwaite import degrees_of_freedom
-from ..inference.student import quantile, two_sided_p
+from ..inference.student import quantile, require_level, two_sided_p
 from ..mixed.solution import Solution
 from ..mixed.verdict import Status, singular_pairs
 from .labels import Labels
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..mixed.standardise import Standardised
     from ..report.figures import Plots
 
+_NO_LEVERAGE_LEFT = 1e-10
+"""1 - leverage below which it is rounding alone."""
 RESIDUALS = ("response", "pearson", "standardized", "marginal")
 
 
@@ -215,6 +217,7 @@ class MixedFit:
 
     def fixed_effects_columns(self, level: float = 0.95) -> dict[str, Any]:
         """`fixed_effects` as plain columns, with intervals of the given level."""
+        require_level(level, "fixed_effects")
         beta = self.solution.beta
         std_error = np.sqrt(np.diag(self.vcov))
         df = self.satterthwaite_df(np.eye(len(beta)))
@@ -247,8 +250,18 @@ class MixedFit:
 
     def satterthwaite_df(self, rows: np.ndarray) -> np.ndarray:
         """Degrees of freedom of linear combinations of the fixed effects, rows (k, p) -> (k,)."""
-        if not self.solution.coordinates.rank:
-            return np.zeros(0)
+        rank = self.solution.coordinates.rank
+        try:
+            rows = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ModelError("satterthwaite_df: the rows are an array of numbers.") from None
+        if rows.ndim != 2 or rows.shape[1] != rank:
+            raise ModelError(
+                f"satterthwaite_df: rows of {rank} numbers are needed, one for each fixed effect, "
+                f"not shape {rows.shape}."
+            )
+        if not rank:
+            return np.full(len(rows), np.inf)
         information = self.solution.information
         return degrees_of_freedom(rows, self.vcov, information.vcov_slopes, information.covariance)
 
@@ -275,12 +288,13 @@ class MixedFit:
         terms = zip(
             self.labels.terms,
             self.solution.covariances,
+            self.solution.point.factors,
             information.component_slopes,
             self.solution.problem.held,
             strict=True,
         )
-        for term, sigma, slopes, held in terms:
-            singular = singular_pairs(sigma)
+        for term, sigma, factor, slopes, held in terms:
+            singular = singular_pairs(sigma, factor @ factor.T)
             for name, i, j in term.parameters:
                 at_edge = sigma[i, i] == 0.0 or sigma[j, j] == 0.0 or bool(singular[i, j])
                 bound = "F" if held is not None else "B" if at_edge else "P"
@@ -359,7 +373,7 @@ class MixedFit:
 
         kind : "response", y - fitted; "pearson", the same over its standard deviation sigma / sqrt(weight);
             "standardized", over the standard deviation that it has itself, sigma sqrt((1 - leverage) /
-            weight); "marginal", y - X beta^ (- offset), without the random effects.
+            weight), NaN where the leverage is 1 (a row that is fitted exactly, whatever its response); "marginal", y - X beta^ (- offset), without the random effects.
         """
         design = self.design
         if kind not in RESIDUALS:
@@ -373,7 +387,8 @@ class MixedFit:
             if design.weights is not None:
                 values = values * np.sqrt(design.weights)
         if kind == "standardized":
-            values = values / np.sqrt(np.maximum(1.0 - self._leverage, 0.0))
+            left = 1.0 - self._leverage
+            values = values / np.sqrt(np.where(left > _NO_LEVERAGE_LEFT, left, np.nan))
         return spread(values, design.rows, design.n_read)
 
     @cached_property
@@ -444,8 +459,9 @@ class MixedFit:
             them; "population" predicts them by the fixed effects and adds their variance to the standard
             errors.
         offset : for each row of `data`, where the model was fitted with offset= as an array.
-        weights : precision weights of the new records, column or array, for prediction intervals; by
-            default the column the model was fitted with, or 1.
+        weights : precision weights of the new records, column or array, for prediction intervals (refused
+            elsewhere, where they would change nothing); by default the column the model was fitted with, or
+            1. A model that was fitted with an array of weights needs them here too.
 
         Returns
         -------
@@ -455,7 +471,7 @@ class MixedFit:
         Raises
         ------
         DataError : new levels; FormulaError : a missing column; ModelError : a row that is not estimable,
-            where fixed columns were dropped.
+            where fixed columns were dropped; an argument that would change nothing.
         """
         return predict(
             self,
@@ -521,6 +537,7 @@ class MixedFit:
         """
         from ..report.tables import tidy
 
+        require_level(level, "tidy")
         return give_back(tidy(self, effects, level), self.library)
 
     def glance(self) -> Any:
@@ -543,6 +560,12 @@ class MixedFit:
         from ..report.figures import Plots
 
         return Plots(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise ModelError(
+            "a fit is not pickled (nor copied): fit.save(path) writes it, and henderson.load(path) reads it, "
+            "in another process too."
+        )
 
     def __repr__(self) -> str:
         how = "REML" if self.reml else "ML"
