@@ -26,7 +26,7 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
-_PLANNED = ("lm", "gls", "glm", "glmm", "mixture", "check", "compare", "genetics", "qtl", "design")
+_PLANNED = ("lm", "gls", "glm", "glmm", "mixture", "check", "compare", "genetics", "qtl")
 
 __all__ = [
     "DataError",

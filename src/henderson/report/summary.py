@@ -4,14 +4,11 @@ the user to find out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .numbers import abbreviate, column, p_values, rounded, stars, table
-
-if TYPE_CHECKING:
-    pass
 
 LARGEST_CORRELATION = 12
 """Fixed effects up to which their correlations are printed."""

@@ -23,7 +23,7 @@ from .threads import setter_address
 
 LOWER, LEFT, RIGHT, TRANS, NOTRANS, NONUNIT = 76, 76, 82, 84, 78, 78
 
-for _name in ("dgemm", "dsymm", "dsyrk", "dtrsm", "dtrmm"):
+for _name in ("dgemm", "dsymm", "dsyrk", "dtrsm"):
     llvm.add_symbol("henderson_" + _name, get_cython_function_address("scipy.linalg.cython_blas", _name))
 for _name in ("dpotrf", "dtrtri", "dlauum"):
     llvm.add_symbol("henderson_" + _name, get_cython_function_address("scipy.linalg.cython_lapack", _name))
@@ -38,7 +38,6 @@ _dgemm = _external("dgemm", 13)
 _dsymm = _external("dsymm", 12)
 _dsyrk = _external("dsyrk", 10)
 _dtrsm = _external("dtrsm", 11)
-_dtrmm = _external("dtrmm", 11)
 _dpotrf = _external("dpotrf", 5)
 _dtrtri = _external("dtrtri", 6)
 _dlauum = _external("dlauum", 5)
@@ -131,15 +130,6 @@ def syrk(trans, n, k, alpha, a, oa, lda, beta, c, oc, ldc):
 def trsm(side, trans, m, n, alpha, a, oa, lda, b, ob, ldb):
     """B (m, n) = alpha op(A)^-1 B (LEFT) or alpha B op(A)^-1 (RIGHT), A lower triangular."""
     _dtrsm(
-        _byte(side), _byte(LOWER), _byte(trans), _byte(NONUNIT), _int(m), _int(n), _real(alpha),
-        _at(a, oa), _int(lda), _at(b, ob), _int(ldb),
-    )  # fmt: skip
-
-
-@plain
-def trmm(side, trans, m, n, alpha, a, oa, lda, b, ob, ldb):
-    """B (m, n) = alpha op(A) B (LEFT) or alpha B op(A) (RIGHT), A lower triangular."""
-    _dtrmm(
         _byte(side), _byte(LOWER), _byte(trans), _byte(NONUNIT), _int(m), _int(n), _real(alpha),
         _at(a, oa), _int(lda), _at(b, ob), _int(ldb),
     )  # fmt: skip

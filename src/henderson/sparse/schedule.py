@@ -155,7 +155,7 @@ def _place_updates(todo, group, row_ptr, up, first_child, next_child, direct, de
 
 @plain
 def _place_inverses(
-    todo, group, keep, start, row_ptr, up, first_child, next_child, direct, base, gather_at, inverse_at
+    todo, group, keep, row_ptr, up, first_child, next_child, direct, base, gather_at, inverse_at
 ):
     """Offsets of the inverse blocks of one group, children after parents; returns the end."""
     end = base
@@ -284,7 +284,7 @@ def make(symbolic: Symbolic, threads: int) -> Schedule:
         end += int(panel[todo].max()) if todo.size else 0
         keep = bool(groups) and todo is top
         end = _place_inverses(
-            todo, group, keep, y.start, y.row_ptr, y.sn_parent, *tree, direct, end, gather_at, inverse_at
+            todo, group, keep, y.row_ptr, y.sn_parent, *tree, direct, end, gather_at, inverse_at
         )
     return Schedule(
         top=top,

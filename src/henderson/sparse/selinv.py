@@ -166,7 +166,7 @@ def large_front(a, z, base, nc, m, nr, w, wb, t, tb, threads):
 
 
 @kernel
-def _column(z, x, y, xs, w, src, rel, r, count):
+def _column(x, y, xs, w, src, rel, r, count):
     """y += w x for one column of a symmetric block, of which only rows from the diagonal on are read."""
     v = x[at(xs)]
     d = w[at(src + rel[at(r)])] * v
@@ -206,13 +206,13 @@ def direct_children(
             count -= 1
         other = lists[k, 3]
         if j < nc:
-            _column(z, a, z, x, z, base + j * width, rel, r, count)
+            _column(a, z, x, z, base + j * width, rel, r, count)
             if other > 0:
-                _column(z, a, z, x + other, z, base + j * width, rel, r, count)
+                _column(a, z, x + other, z, base + j * width, rel, r, count)
         else:
-            _column(z, a, z, x, w, wb + (j - nc) * mp - nc, rel, r, count)
+            _column(a, z, x, w, wb + (j - nc) * mp - nc, rel, r, count)
             if other > 0:
-                _column(z, a, z, x + other, w, wb + (j - nc) * mp - nc, rel, r, count)
+                _column(a, z, x + other, w, wb + (j - nc) * mp - nc, rel, r, count)
     c = first_child[s]
     while c >= 0:
         if direct[c]:
