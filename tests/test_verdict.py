@@ -8,29 +8,32 @@ import pytest
 
 import henderson as hd
 from henderson.mixed import information
-from henderson.mixed.flat import flat_directions, without_flat
 from henderson.mixed.verdict import boundary_notes, singular_pairs
 
 EFFECTS = ("(Intercept)", "x", "z")
 
 
+def notes_of(covariance, effects, text):
+    return boundary_notes(covariance, covariance, effects, text)
+
+
 def test_notes_of_a_regular_covariance_are_none():
-    assert boundary_notes(np.diag([1.0, 2.0, 3.0]), EFFECTS, "(x + z | g)") == []
+    assert notes_of(np.diag([1.0, 2.0, 3.0]), EFFECTS, "(x + z | g)") == []
 
 
 def test_notes_name_zero_variances_correlations_and_rank():
-    one = boundary_notes(np.zeros((1, 1)), ("(Intercept)",), "(1 | g)")
+    one = notes_of(np.zeros((1, 1)), ("(Intercept)",), "(1 | g)")
     assert one == ["the variance of (1 | g) is estimated as 0, on the boundary"]
-    zero = boundary_notes(np.diag([1.0, 0.0, 3.0]), EFFECTS, "(x + z | g)")
+    zero = notes_of(np.diag([1.0, 0.0, 3.0]), EFFECTS, "(x + z | g)")
     assert zero == ["the variance of x in (x + z | g) is estimated as 0, on the boundary"]
     opposite = np.array([[1.0, -2.0, 0.0], [-2.0, 4.0, 0.0], [0.0, 0.0, 1.0]])
     assert (
         "the correlation of (Intercept) and x in (x + z | g) is estimated as -1"
-        in boundary_notes(opposite, EFFECTS, "(x + z | g)")[0]
+        in notes_of(opposite, EFFECTS, "(x + z | g)")[0]
     )
     b = np.array([[1.0, 0.0], [0.6, 0.8], [0.8, -0.6]])
-    assert "rank 2 of 3" in boundary_notes(b @ b.T, EFFECTS, "(x + z | g)")[0]
-    assert singular_pairs(b @ b.T).sum() == 6
+    assert "rank 2 of 3" in notes_of(b @ b.T, EFFECTS, "(x + z | g)")[0]
+    assert singular_pairs(b @ b.T, b @ b.T).sum() == 6
 
 
 def test_a_correlation_of_one_has_no_standard_error():
@@ -46,15 +49,44 @@ def test_a_correlation_of_one_has_no_standard_error():
     assert np.isnan(components.loc["cov((Intercept), x)", "std_error"])
 
 
-def test_flat_directions_are_found_whatever_the_scale():
-    v = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
-    scale = np.diag([1.0, 1e-4, 1e5])
-    assert len(flat_directions(scale @ v.T @ v @ scale)) == 1
-    assert len(flat_directions(np.eye(3))) == 0
-    step = without_flat(np.array([1.0, 1.0, 1.0]), v.T @ v)
-    null = np.array([2.0, -1.0, 1.0])
-    size = np.sqrt(np.diag(v.T @ v))
-    assert (size * step) @ (size * null) == pytest.approx(0.0, abs=1e-12)
+def test_origin_of_a_covariate_is_not_an_edge():
+    sleep = hd.datasets.load("sleepstudy")
+    sleep["Days"] += 20_000
+    assert hd.lmm("Reaction ~ Days + (Days | Subject)", sleep).status.verdict == "converged"
+
+
+# REML criteria of lme4 1.1-31 (bobyqa): few groups for the effects, the optimum on the boundary
+@pytest.mark.parametrize(
+    "name, factor, formula, criterion",
+    [
+        ("cake", "temperature", "angle ~ f + (f | recipe)", 1854.967511),
+        ("cake", "temperature", "angle ~ f + (0 + f | recipe)", 1854.967511),
+        ("BodyWeight", "Time", "weight ~ f + (f | Diet)", 1684.72),
+        ("Oats", "nitro", "yield ~ f + (f | Variety)", 622.05),
+        ("Pastes", "batch", "strength ~ 1 + (f | cask)", 165.29),
+    ],
+)
+def test_more_effects_than_groups(name, factor, formula, criterion):
+    data = hd.datasets.load(name)
+    data["f"] = data[factor].astype(str)
+    fit = hd.lmm(formula, data)
+    assert fit.deviance <= criterion + 1e-5
+    assert fit.status.verdict == "boundary"
+    assert "not identifiable" not in str(fit.status)
+
+
+def test_two_terms_for_one_factor_cannot_be_told_apart():
+    data = hd.datasets.load("Pastes")
+    data["again"] = data["cask"].astype(str) + data["batch"].astype(str)
+    fit = hd.lmm("strength ~ 1 + (1 | batch:cask) + (1 | again)", data)
+    assert "not identifiable" in str(fit.status) and fit.status.converged
+    alone = hd.lmm("strength ~ 1 + (1 | again)", data)
+    assert fit.deviance == pytest.approx(alone.deviance, abs=1e-7)
+
+
+def test_a_group_that_is_fixed_as_well_has_no_variance_to_estimate():
+    sleep = hd.datasets.load("sleepstudy")
+    assert "not identifiable" in str(hd.lmm("Reaction ~ Subject + (1 | Subject)", sleep).status)
 
 
 @pytest.fixture

@@ -29,8 +29,6 @@ class Derivatives:
     """The same without the curvature of the parametrisation: null along a direction that does not move V at all."""
     curvature: np.ndarray
     """(k,): what the curvature of the parametrisation adds for each parameter by itself; 2 dD/dSigma at a pivot of T."""
-    scale: np.ndarray
-    """(k,): square roots of the information of each parameter by itself, s2 known."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,10 @@ def residual_products(problem: Problem, point: Point) -> tuple[list[np.ndarray],
     """b^ and Z'e by term, (q_k, m_k) each, at the point last evaluated: one solve, no inverse."""
     system = problem.system
     b, beta = system.solution()
-    blocks = _by_term(problem, b)
+    blocks = by_term(problem, b)
     u = _stack([bk @ t.T for bk, t in zip(blocks, point.factors, strict=True)])
     cross = system.border() - system.multiply(np.concatenate([u, beta])[:, None])[:, 0]
-    return blocks, _by_term(problem, cross[: system.q])
+    return blocks, by_term(problem, cross[: system.q])
 
 
 def score(problem: Problem, point: Point) -> Score:
@@ -85,19 +83,10 @@ def derivatives(problem: Problem, point: Point) -> Derivatives:
     """Gradient and Newton matrix at the point last evaluated."""
     first = score(problem, point)
     if not problem.n_parameters:
-        return Derivatives(first.gradient, np.zeros((0, 0)), np.zeros((0, 0)))
-    system, q = problem.system, problem.system.q
-    nu = _working_vectors(problem, point, first.b, first.residual)
-    product = system.multiply(np.vstack([nu, np.zeros((system.p, nu.shape[1]))]))
-    scaled = [
-        wk.reshape(-1, t.shape[0], nu.shape[1]).transpose(0, 2, 1) @ t
-        for wk, t in zip(_rows_by_term(problem, product[:q]), point.factors, strict=True)
-    ]
-    w = np.vstack([s.transpose(0, 2, 1).reshape(-1, nu.shape[1]) for s in scaled] + [product[q:]])
-    half = system.half_solve(w)
-    hessian = (nu.T @ product[:q] - half.T @ half) / point.s2
-    scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
-    share = nu.T @ _stack(first.residual) / point.s2
+        none = np.zeros((0, 0))
+        return Derivatives(first.gradient, none, none, np.zeros(0))
+    raw, share = working_products(problem, point, first.b, first.residual)
+    hessian, share = raw / point.s2, share / point.s2
     if problem.profiled:
         hessian -= np.outer(share, share) / problem.nu
     elif problem.estimates_scale:
@@ -112,9 +101,28 @@ def derivatives(problem: Problem, point: Point) -> Derivatives:
             d = structure.derivatives(point.theta[at])
             hessian[at, at] += 2.0 * np.einsum("aij,il,blj->ab", d, slope_in_sigma(slope, t), d)
     curvature = np.diag(hessian) - np.diag(average)
-    return Derivatives(
-        first.gradient, 0.5 * (hessian + hessian.T), 0.5 * (average + average.T), curvature, scale
-    )
+    return Derivatives(first.gradient, 0.5 * (hessian + hessian.T), 0.5 * (average + average.T), curvature)
+
+
+def working_products(
+    problem: Problem, point: Point, b: list[np.ndarray], residual: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """q_t' P q_u (k, k) and q_t' e (k,) of the working vectors that belong to b and Z'e, by term (q_k, m_k)."""
+    system, q = problem.system, problem.system.q
+    nu = _working_vectors(problem, point, b, residual)
+    product = system.multiply(np.vstack([nu, np.zeros((system.p, nu.shape[1]))]))
+    half = system.half_solve(scaled_rows(problem, point, product))
+    return nu.T @ product[:q] - half.T @ half, nu.T @ _stack(residual)
+
+
+def scaled_rows(problem: Problem, point: Point, vectors: np.ndarray) -> np.ndarray:
+    """blockdiag(Lambda', I) vectors, for vectors (q + p, k)."""
+    q, k = problem.system.q, vectors.shape[1]
+    parts = [
+        (rows.reshape(-1, t.shape[0], k).transpose(0, 2, 1) @ t).transpose(0, 2, 1).reshape(-1, k)
+        for rows, t in zip(_rows_by_term(problem, vectors[:q]), point.factors, strict=True)
+    ]
+    return np.vstack([*parts, vectors[q:]])
 
 
 def slope_in_sigma(slope: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -159,7 +167,7 @@ def _working_vectors(
     return out
 
 
-def _by_term(problem: Problem, stacked: np.ndarray) -> list[np.ndarray]:
+def by_term(problem: Problem, stacked: np.ndarray) -> list[np.ndarray]:
     return [
         part.reshape(-1, s.m)
         for part, s in zip(_rows_by_term(problem, stacked), problem.structures, strict=True)

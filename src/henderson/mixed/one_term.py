@@ -15,7 +15,6 @@ import numpy as np
 from ..sparse.blocks import add_product, left_sided, two_sided
 from ..sparse.compiled import kernel
 from ..sparse.leading import back_half, eliminate, inverse_own, schur_corner
-from .flat import FLAT
 from .rules import (
     ARMIJO,
     CLOSE,
@@ -24,7 +23,9 @@ from .rules import (
     DIFFERENCE,
     EIGENVALUE_FLOOR,
     FAR,
+    FLAT,
     LATE,
+    NEAR_ZERO,
     RESOLUTION,
     ROUNDING,
     SHORTEN,
@@ -181,7 +182,7 @@ def _gradient(d, slope):
 
 @kernel
 def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
-    """(H, average information, its scale): as `derivatives.derivatives`."""
+    """(H, average information): as `derivatives.derivatives`."""
     q, m, _ = own.shape
     p = s.shape[0] - 1
     n_par = d.shape[0]
@@ -234,7 +235,6 @@ def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
             fixed[x, a] = v / s[x, x]
     average -= fixed.T @ fixed
     average /= s2
-    scale = np.sqrt(np.maximum(np.diag(average), 1e-300))
     average -= np.outer(share, share) / nu
     average = 0.5 * (average + average.T)
     g = np.zeros((m, m))
@@ -251,7 +251,7 @@ def _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r):
         turned = d[a].T @ g
         for c in range(n_par):
             hessian[a, c] += 2.0 * np.sum((turned @ d[c]) * np.eye(m))
-    return hessian, average, scale
+    return hessian, average
 
 
 @kernel
@@ -285,7 +285,7 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations)
         s2 = pwrss / nu
         slope, b, r = _score(own, border, corner, t, left, w, s, s2, reml)
         gradient = _gradient(d, slope)
-        hessian, average, scale = _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r)
+        hessian, average = _newton_matrix(own, border, t, d, left, w, s, s2, nu, slope, b, r)
         step = _direction(gradient, hessian)
         decrease = -(gradient @ step)
         slow = steps > 0 and decrease > SLOW * previous and (decrease < FAR or steps > LATE)
@@ -306,7 +306,12 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations)
                 step = _direction(gradient, 0.5 * (observed + observed.T))
                 decrease = -(gradient @ step)
         remaining = decrease
-        if full and decrease < CONTRACTION * previous and decrease < CLOSE:
+        if (
+            full
+            and decrease < CONTRACTION * previous
+            and decrease < CLOSE
+            and np.abs(theta).min() > NEAR_ZERO
+        ):
             remaining = decrease * (decrease / previous)
         previous = decrease
         done = remaining < tolerance
@@ -332,5 +337,7 @@ def minimise(own, border, corner, d, start, nu, reml, tolerance, max_iterations)
             deviance, pwrss, left, w, s = found
             steps += 0 if done else 1
         if done or not moved or steps > max_iterations:
-            spread = np.abs(np.linalg.eigvalsh(average / np.outer(scale, scale)))
-            return theta, remaining, steps, average, spread.min() < FLAT
+            size = np.sqrt(np.abs(np.diag(average)) + 1e-300)
+            spread = np.abs(np.linalg.eigvalsh(average / np.outer(size, size)))
+            blind = size.min() ** 2 <= 1e-14 * max(size.max() ** 2, 1.0) or spread.min() < FLAT * spread.max()
+            return theta, remaining, steps, average, blind

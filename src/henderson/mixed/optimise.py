@@ -10,7 +10,7 @@ import numpy as np
 from ..sparse.threads import one_blas_thread
 from .criterion import Point, Problem, evaluate, evaluate_surely
 from .derivatives import Derivatives, derivatives, score
-from .flat import flat_directions, without_flat
+from .flat import flat_directions, suspected, without_flat
 from .rules import (
     ARMIJO,
     CLOSE,
@@ -21,6 +21,7 @@ from .rules import (
     FAR,
     LATE,
     MAX_ITERATIONS,
+    NEAR_ZERO,
     RESOLUTION,
     ROUNDING,
     SHORTEN,
@@ -94,18 +95,37 @@ def _optimise(
         optimum = _minimise_compiled(problem, start, tolerance, max_iterations)
         if optimum is not None:
             return optimum
+    plain = _newton(problem, start, on_step, tolerance, max_iterations, keep_still=False)
+    if not len(plain.flat):
+        return plain
+    # Where some direction moves nothing, steps may run far along it, where digits are lost: try without it.
+    still = _newton(problem, start, on_step, tolerance, max_iterations, keep_still=True)
+    better = evaluate_surely(problem, plain.theta).deviance + _STILL_COST
+    found = still if still.converged and evaluate_surely(problem, still.theta).deviance <= better else plain
+    evaluate_surely(problem, found.theta)
+    return found
+
+
+def _newton(
+    problem: Problem,
+    start: np.ndarray,
+    on_step: Callable[[Step], None] | None,
+    tolerance: float,
+    max_iterations: int,
+    keep_still: bool,
+) -> Optimum:
+    """The iterations; `keep_still` takes no part of a step along directions that are flat for any response."""
     theta = _off_zero(problem, np.array(start, dtype=np.float64))
     point = evaluate_surely(problem, theta)
     steps: list[Step] = []
     share = 0.0
-    observe = confounded = lifted = False
+    observe = lifted = False
     while True:
-        d = derivatives(problem, point)
+        d, d_at = derivatives(problem, point), point
         direction = _direction(d.gradient, d.hessian)
-        if not steps:
-            confounded = len(flat_directions(d.average_information, d.scale)) > 0
-        if confounded:
-            direction = without_flat(direction, d.average_information, d.scale)
+        flat = flat_directions(problem, point, d) if keep_still else None
+        if flat is not None:
+            direction = without_flat(direction, flat)
         decrease = float(-d.gradient @ direction)
         observe = observe or _slow(steps, decrease)
         if observe and decrease >= tolerance:
@@ -113,14 +133,14 @@ def _optimise(
             if hessian is not None:
                 d = replace(d, hessian=hessian)
                 direction = _direction(d.gradient, hessian)
-                if confounded:
-                    direction = without_flat(direction, d.average_information, d.scale)
+                if flat is not None:
+                    direction = without_flat(direction, flat)
                 decrease = float(-d.gradient @ direction)
         steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
         if on_step is not None:
             on_step(steps[-1])
         remaining = _expected_after(decrease, steps)
-        done = remaining < tolerance
+        done = 0.0 <= remaining < tolerance
         if done and not lifted:
             lifted = True
             higher = _lift(problem, point.theta, d)
@@ -134,18 +154,23 @@ def _optimise(
             point, share = found
         if done or found is None or len(steps) > max_iterations:
             break
-    converged = remaining < max(tolerance, RESOLUTION)
+    converged = 0.0 <= remaining < max(tolerance, RESOLUTION)
     theta = _snap(problem, point).theta
-    flat = flat_directions(d.average_information, d.scale)
-    return Optimum(theta, remaining, converged, len(steps) - 1, d.average_information, flat, tuple(steps))
+    flat_rows = np.zeros((0, len(theta)))
+    if suspected(problem, d):
+        flat_rows = flat_directions(problem, evaluate_surely(problem, d_at.theta), d)[0]
+    return Optimum(
+        theta, remaining, converged, len(steps) - 1, d.average_information, flat_rows, tuple(steps)
+    )
 
 
 def _expected_after(decrease: float, steps: list[Step]) -> float:
     """What one more step is expected to leave to gain, from how much the last full steps left of it.
 
     A step that gained three digits gains at least that many again: the gradient that would only confirm it is not paid for.
+    Near the boundary, where the criterion is far from quadratic, it is.
     """
-    if len(steps) > 1 and steps[-1].step == 1.0:
+    if len(steps) > 1 and steps[-1].step == 1.0 and np.abs(steps[-1].theta).min() > NEAR_ZERO:
         contraction = decrease / steps[-2].predicted_decrease
         if contraction < CONTRACTION and decrease < CLOSE:
             return decrease * contraction
@@ -182,11 +207,12 @@ def _minimise_compiled(
         if _lift(problem, theta, derivatives(problem, point)) is not None:
             return None
         theta = _snap(problem, point).theta
-    converged = bool(decrease < max(tolerance, RESOLUTION))
+    converged = bool(0.0 <= decrease < max(tolerance, RESOLUTION))
     return Optimum(theta, decrease, converged, iterations, average, np.zeros((0, len(theta))), ())
 
 
 _LIFTED = 0.1
+_STILL_COST = 1e-3
 _LARGEST = 1e4
 
 

@@ -30,3 +30,7 @@ DIFFERENCE = 1e-6
 CONTRACTION = 1e-3
 CLOSE = 1e-4
 """A full step that left no more than this share of the predicted decrease, and less than this, need not be confirmed."""
+NEAR_ZERO = 0.02
+"""Unless some parameter is smaller than this: then it is always confirmed."""
+FLAT = 1e-9
+"""Information of a direction, parameters scaled alike, below which it counts as none."""

@@ -38,8 +38,21 @@ class Status:
         return "\n".join([head, *self.notes])
 
 
-def singular_pairs(covariance: np.ndarray) -> np.ndarray:
-    """Pairs of effects (i, j) whose correlation is 1 or -1, or that belong to a covariance of deficient rank: (m, m) bool."""
+def singular_pairs(covariance: np.ndarray, standard: np.ndarray) -> np.ndarray:
+    """Pairs of effects (i, j) whose correlation is 1 or -1, or that belong to a covariance of deficient rank: (m, m) bool.
+
+    Parameters
+    ----------
+    covariance, standard : (m, m), in the user's units and in standard coordinates. The second one decides whether there
+        is anything to say: a correlation near -1 that is owed to the origin of a covariate alone is not an edge.
+    """
+    regular = np.diag(standard) > 0
+    size = np.sqrt(np.diag(standard)[regular])
+    if (
+        not len(size)
+        or np.linalg.eigvalsh(standard[np.ix_(regular, regular)] / np.outer(size, size))[0] > 1e-8
+    ):
+        return np.zeros(covariance.shape, dtype=bool)
     variance = np.diag(covariance)
     live = np.flatnonzero(variance > 0)
     out = np.zeros(covariance.shape, dtype=bool)
@@ -54,7 +67,9 @@ def singular_pairs(covariance: np.ndarray) -> np.ndarray:
     return out
 
 
-def boundary_notes(covariance: np.ndarray, effects: tuple[str, ...], text: str) -> list[str]:
+def boundary_notes(
+    covariance: np.ndarray, standard: np.ndarray, effects: tuple[str, ...], text: str
+) -> list[str]:
     """In words, what of one term's covariance is on the edge of its range."""
     m = len(effects)
     variance = np.diag(covariance)
@@ -67,7 +82,7 @@ def boundary_notes(covariance: np.ndarray, effects: tuple[str, ...], text: str) 
                 if m == 1
                 else f"{what} in {text} is estimated as 0, on the boundary"
             )
-    singular = np.tril(singular_pairs(covariance), -1)
+    singular = np.tril(singular_pairs(covariance, standard), -1)
     if not singular.any():
         return notes
     sd = np.sqrt(np.where(variance > 0, variance, 1.0))

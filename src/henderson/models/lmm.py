@@ -114,7 +114,10 @@ def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
     design, old = fit.design, fit.solution
     assert fit.model is not None
     model, products, problem = with_response(fit.model, old.products, old.problem, response, design.offset)
-    optimum = optimise(problem, restart(problem, old.theta), compiled=worth_compiling())
+    compiled = worth_compiling()
+    optimum = optimise(problem, restart(problem, old.theta), compiled=compiled)
+    if not optimum.converged:
+        optimum = optimise(problem, default_start(problem, products), compiled=compiled)
     return _fit(
         fit.labels,
         problem,
@@ -191,12 +194,15 @@ def _fit(labels, problem, products, coordinates, optimum, design, model, frame) 
 
 def _status(labels: Labels, solution: Solution, optimum: Optimum) -> Status:
     notes = []
-    for term, covariance, held in zip(labels.terms, solution.covariances, solution.problem.held, strict=True):
+    terms = zip(
+        labels.terms, solution.covariances, solution.point.factors, solution.problem.held, strict=True
+    )
+    for term, covariance, factor, held in terms:
         if held is None:
-            notes += boundary_notes(covariance, term.effects, term.text)
+            notes += boundary_notes(covariance, factor @ factor.T, term.effects, term.text)
     verdict = "not converged" if not optimum.converged else "boundary" if notes else "converged"
     notes += _identifiability_notes(labels, solution, optimum)
-    return Status(verdict, optimum.predicted_decrease, optimum.iterations, tuple(notes))
+    return Status(verdict, optimum.predicted_decrease, optimum.iterations, tuple(dict.fromkeys(notes)))
 
 
 def _identifiability_notes(labels: Labels, solution: Solution, optimum: Optimum) -> list[str]:
