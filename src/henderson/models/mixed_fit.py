@@ -373,7 +373,8 @@ class MixedFit:
 
         kind : "response", y - fitted; "pearson", the same over its standard deviation sigma / sqrt(weight);
             "standardized", over the standard deviation that it has itself, sigma sqrt((1 - leverage) /
-            weight), NaN where the leverage is 1 (a row that is fitted exactly, whatever its response); "marginal", y - X beta^ (- offset), without the random effects.
+            weight), NaN where the leverage is 1 (a row that is fitted exactly, whatever its response);
+            "marginal", y - X beta^ (- offset), without the random effects.
         """
         design = self.design
         if kind not in RESIDUALS:
