@@ -304,3 +304,72 @@ def test_a_model_larger_than_memory_is_refused_before_it_starts(monkeypatch):
     refused(
         hd.ModelError, "y ~ service + (1 | s) + (1 | d)", hd.datasets.load("InstEval"), "GB", "this machine"
     )
+
+
+class TestStarts:
+    """A start at zero, or far away, is a start and not an answer."""
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            {"Subject": 0.0},
+            {"Subject": 1e-12},
+            {"Subject": [[612.0, 0.0], [0.0, 0.0]]},
+            {"Subject": [0.0, 35.0]},
+            {"Subject": 1e300},
+            {"Subject": 1.0, "Residual": 1e-300},
+        ],
+    )
+    def test_ends_at_the_optimum(self, sleep, start):
+        assert hd.lmm(SLEEP, sleep, start=start).deviance == pytest.approx(1743.6282719585, abs=1e-6)
+
+    def test_zero_for_a_scalar_term(self, sleep):
+        fit = hd.lmm("Reaction ~ Days + (1 | Subject)", sleep, start={"Subject": 0.0})
+        assert fit.deviance == pytest.approx(1786.4650853949, abs=1e-6)
+
+
+def test_held_covariances_must_be_of_the_structure(sleep):
+    full = [[600.0, 130.0], [130.0, 35.0]]
+    refused(
+        hd.ModelError,
+        "Reaction ~ Days + (Days || Subject)",
+        sleep,
+        "independent",
+        fixed_parameters={"Subject": full},
+    )
+    refused(
+        hd.ModelError,
+        "Reaction ~ Days + id(Days | Subject)",
+        sleep,
+        "share one",
+        fixed_parameters={"Subject": [600, 35]},
+    )
+    refused(hd.ModelError, SLEEP, sleep, "mapping", fixed_parameters=[1])
+    refused(hd.ModelError, SLEEP, sleep, "one positive number", fixed_parameters={"Residual": "x"})
+
+
+def test_one_row_per_level_is_identified_beside_a_known_residual(sleep):
+    sleep["row"] = np.arange(len(sleep))
+    fit = hd.lmm("Reaction ~ Days + (1 | row)", sleep, fixed_parameters={"Residual": 500.0})
+    total = fit.variance_components["estimate"].sum()
+    # beside the residual the rows are independent: together the two variances are that of a regression
+    ols = np.polyfit(sleep["Days"], sleep["Reaction"], 1, full=True)[1][0] / 178
+    assert total == pytest.approx(ols, rel=1e-6)
+    refused(hd.ModelError, "Reaction ~ Days + (1 | row)", sleep, "row", weights=np.full(180, 2.0))
+
+
+@pytest.mark.parametrize("factor", [1e60, 1e-60])
+def test_far_units_of_the_response(sleep, factor):
+    base = hd.lmm(SLEEP, sleep)
+    fit = hd.lmm(SLEEP, sleep.assign(Reaction=sleep.Reaction * factor))
+    np.testing.assert_allclose(fit.theta, base.theta, rtol=1e-6)
+    np.testing.assert_allclose(fit.fixed_effects["df"], base.fixed_effects["df"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_units_beyond_double_precision_are_refused(sleep, factor):
+    refused(hd.ModelError, SLEEP, sleep.assign(Reaction=sleep.Reaction * factor), "power of ten")
+
+
+def test_reml_is_yes_or_no(sleep):
+    refused(hd.ModelError, SLEEP, sleep, "reml", reml="ML")

@@ -21,6 +21,7 @@ from ..structures import Structure, make
 if TYPE_CHECKING:
     from ..design import Design, RandomBlock
 
+LARGEST = 1e70
 PERFECT_FIT = 1e-11
 """Residual over response (both as root sums of squares) below which nothing is left to give to variances."""
 
@@ -118,8 +119,12 @@ def standard_response(
     """The response in standard coordinates (n,), its projection q'y (rank,) and the scale it was divided by."""
     y = response if offset is None else response - offset
     y = y if root is None else y * root
-    peak = _power_of_two(float(np.abs(y).max(initial=0.0)))
-    y = y / peak
+    peak = float(np.abs(y).max(initial=0.0))
+    if peak > 0 and not 1.0 / LARGEST < peak < LARGEST:
+        raise ModelError(
+            f"The response is of size {peak:.1g}: squares of its variances cannot be held in double precision. "
+            "Divide it by a power of ten near its size."
+        )
     projection = q.T @ y
     residual = y - q @ projection
     correction = q.T @ residual
@@ -128,12 +133,7 @@ def standard_response(
     if not left > PERFECT_FIT * np.sqrt(y @ y):
         raise ModelError(_nothing_left(response, q.shape[1]))
     scale = left / np.sqrt(len(y))
-    return residual / scale, (projection + correction) * peak, scale * peak
-
-
-def _power_of_two(size: float) -> float:
-    """A power of two near `size`, to divide by without rounding where squares would overflow or vanish; else 1."""
-    return float(2.0 ** np.round(np.log2(size))) if size > 0 and not 1e-100 < size < 1e100 else 1.0
+    return residual / scale, projection + correction, scale
 
 
 def _nothing_left(response: np.ndarray, rank: int) -> str:
