@@ -247,6 +247,22 @@ def test_an_array_that_does_not_fit_is_refused(saved, name, content):
         hd.load(saved)
 
 
+def test_a_record_that_is_no_json_and_an_array_of_another_version_are_refused(saved, data):
+    rewrite(saved, {"arrays/theta.npy": npy(np.zeros(4)).replace(b"NUMPY\x01", b"NUMPY\x02", 1)})
+    with pytest.raises(hd.DataError, match="version 1.0"):
+        hd.load(saved)
+    rewrite(saved, {"fit.json": b"{not json"})
+    with pytest.raises(hd.DataError, match="fit.json cannot be read"):
+        hd.load(saved)
+
+
+def test_an_array_that_neither_list_nor_file_has_is_missed(saved):
+    rewrite(saved, {"arrays/theta.npy": None})
+    edited(saved, lambda record: record["arrays"].remove("theta"))
+    with pytest.raises(hd.DataError, match="array 'theta' is missing"):
+        hd.load(saved)
+
+
 class Attack:
     """Unpickling it would write a file."""
 
