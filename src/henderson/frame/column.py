@@ -26,6 +26,10 @@ class Column:
     ordered : whether the caller's factor is ordered.
     raw : the caller's own numbers, of any numeric type, not copied: do not write into it. Factor: the codes.
     text : whether the levels were made from text, so that numbers among them are suspicious.
+
+    Whole numbers that no float64 holds exactly, with missing values among them, come as the nearest float64
+    in `raw` and with their `labels`, the codes and levels of the numbers themselves, so that no two of them
+    become one level.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Column:
         levels: tuple[Label, ...] = (),
         ordered: bool = False,
         text: bool = False,
+        labels: tuple[NDArray[np.int32], tuple[Label, ...]] | None = None,
     ):
         self.name = name
         self.kind = kind
@@ -43,6 +48,7 @@ class Column:
         self.levels = levels
         self.ordered = ordered
         self.text = text
+        self.labels = labels
 
     def __repr__(self) -> str:
         what = f"{len(self.levels)} levels" if self.kind == "factor" else str(self.raw.dtype)
@@ -65,7 +71,7 @@ class Column:
             return self
         from henderson.frame.factorize import factorize_numbers
 
-        codes, levels = factorize_numbers(self.raw)
+        codes, levels = self.labels or factorize_numbers(self.raw)
         return Column(self.name, "factor", codes, levels)
 
 

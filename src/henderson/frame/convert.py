@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.errors import DataError
-from henderson.frame.column import Column
-from henderson.frame.factorize import factorize_labels, plain_labels, reorder
+from henderson.frame.column import Column, Label
+from henderson.frame.factorize import factorize_labels, factorize_numbers, plain_labels, reorder
 
 _DATES = "holds dates or times"
 _DATES_HINT = "Make a number of it (days since a start), or text when it is a label."
@@ -57,12 +58,33 @@ def _booleans(name: str, values: NDArray[np.bool_], missing: NDArray[np.bool_] |
     return Column(name, "factor", codes, (False, True))
 
 
+def _whole_numbers(name: str, values: NDArray, missing: NDArray[np.bool_]) -> Column:
+    """A column of integers, whatever stands where they are missing."""
+    if not missing.any():
+        return Column(name, "numeric", values)
+    numbers = np.where(missing, np.nan, values.astype(np.float64))
+    there = values[~missing]
+    if _are_exact(numbers):
+        return Column(name, "numeric", numbers)
+    codes = np.full(values.size, -1, np.int32)
+    codes[~missing], levels = factorize_numbers(there)
+    return Column(name, "numeric", numbers, labels=(codes, levels))
+
+
+def _are_exact(numbers: NDArray[np.float64]) -> bool:
+    """Whether each integer has a float64 of its own: all are below 2**53 in size."""
+    with np.errstate(invalid="ignore"):
+        return not (np.abs(numbers) >= 2.0**53).any()
+
+
 def _from_array(name: str, values: Any) -> Column:
     if isinstance(values, np.ma.MaskedArray):
         masked = np.ma.getmaskarray(values)
         if values.dtype.kind == "b":
             return _booleans(name, np.asarray(values.data), masked)
-        if values.dtype.kind in "iuf":
+        if values.dtype.kind in "iu":
+            return _whole_numbers(name, np.asarray(values.data), masked)
+        if values.dtype.kind == "f":
             return Column(
                 name, "numeric", np.where(masked, np.nan, np.asarray(values.data, dtype=np.float64))
             )
@@ -104,7 +126,8 @@ def _array_of_sequence(name: str, values: Any) -> NDArray:
         array = np.asarray(values)
     except ValueError:
         raise _refuse(name, "holds lists or sequences of unequal length") from None
-    if array.dtype.kind in "USV" or (array.dtype.kind == "f" and array.size != len(values)):
+    rounded = array.dtype == np.float64 and array.ndim == 1 and not _are_exact(array)
+    if array.dtype.kind in "USV" or rounded or (array.dtype.kind == "f" and array.size != len(values)):
         objects = np.empty(len(values), dtype=object)
         objects[:] = list(values)
         return objects
@@ -120,7 +143,9 @@ def _from_objects(name: str, values: NDArray) -> Column:
         raise _refuse(name, "holds lists or tables")
     kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("integer", "floating", "mixed-integer-float", "decimal", "empty"):
-        return Column(name, "numeric", _as_floats(name, values, missing))
+        numbers = _as_floats(name, values, missing)
+        labels = None if kind == "floating" or _are_exact(numbers) else _labels_of_numbers(values, missing)
+        return Column(name, "numeric", numbers, labels=labels)
     if kind == "boolean":
         return _booleans(name, np.where(missing, False, values).astype(np.bool_), missing)
     if kind == "string":
@@ -146,6 +171,18 @@ def _as_floats(name: str, values: NDArray, missing: NDArray[np.bool_]) -> NDArra
     return numbers
 
 
+def _labels_of_numbers(
+    values: NDArray, missing: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], tuple[Label, ...]]:
+    """Codes and levels of Python's numbers, which are compared exactly however large."""
+    there = [int(v) if math.isfinite(v) and v == int(v) else float(v) for v in values[~missing]]
+    levels = sorted(set(there))
+    place = {level: i for i, level in enumerate(levels)}
+    codes = np.full(len(values), -1, np.int32)
+    codes[~missing] = [place[v] for v in there]
+    return codes, tuple(levels)
+
+
 def _from_pandas(name: str, series: Any) -> Column:
     import pandas as pd
 
@@ -163,14 +200,9 @@ def _from_pandas(name: str, series: Any) -> Column:
         missing = series.isna().to_numpy()
         return _booleans(name, series.fillna(False).to_numpy(dtype=np.bool_), missing)
     if types.is_numeric_dtype(dtype):
-        if types.is_integer_dtype(dtype) and not series.isna().any():
-            return Column(
-                name,
-                "numeric",
-                series.to_numpy(dtype=np.int64)
-                if str(dtype).lower()[0] != "u"
-                else series.to_numpy(dtype=np.uint64),
-            )
+        if types.is_integer_dtype(dtype):
+            whole = np.uint64 if str(dtype).lower()[0] == "u" else np.int64
+            return _whole_numbers(name, series.to_numpy(dtype=whole, na_value=0), series.isna().to_numpy())
         return Column(name, "numeric", series.to_numpy(dtype=np.float64, na_value=np.nan))
     if types.is_string_dtype(dtype):
         codes, levels = factorize_labels(series)
@@ -193,12 +225,17 @@ def _from_polars(name: str, series: Any) -> Column:
     import polars as pl
 
     dtype = series.dtype
-    if dtype.is_decimal():
-        series, dtype = series.cast(pl.Float64), pl.Float64
+    if dtype.is_decimal() or dtype in _wide_polars():
+        numbers = series.cast(pl.Float64).to_numpy()
+        if _are_exact(numbers):
+            return Column(name, "numeric", numbers)
+        return _from_objects(name, np.array(series.to_list(), dtype=object))
+    if dtype.is_integer():
+        return _whole_numbers(name, series.fill_null(0).to_numpy(), series.is_null().to_numpy())
     if dtype.is_numeric():
-        if series.null_count() == 0 and dtype != getattr(pl, "Int128", None):
-            return Column(name, "numeric", series.to_numpy())
-        return Column(name, "numeric", series.cast(pl.Float64).to_numpy())
+        return Column(
+            name, "numeric", (series.cast(pl.Float64) if series.null_count() else series).to_numpy()
+        )
     if dtype == pl.Boolean:
         return _booleans(name, series.fill_null(False).to_numpy(), series.is_null().to_numpy())
     if dtype == pl.Null:
@@ -219,6 +256,13 @@ def _from_polars(name: str, series: Any) -> Column:
     raise _refuse(name, f"holds {dtype}, which is neither a number nor a label")
 
 
+def _wide_polars() -> list[Any]:
+    """The integers of this polars that numpy does not have."""
+    import polars as pl
+
+    return [getattr(pl, kind) for kind in ("Int128", "UInt128") if hasattr(pl, kind)]
+
+
 def _physical(series: Any) -> NDArray[np.int32]:
     import polars as pl
 
@@ -231,8 +275,12 @@ def _from_arrow(name: str, values: Any) -> Column:
 
     kind, types = values.type, pa.types
     if types.is_decimal(kind):
-        values = values.cast(pa.float64())
-        kind = values.type
+        numbers = np.asarray(pc.fill_null(values.cast(pa.float64()), float("nan")))
+        if _are_exact(numbers):
+            return Column(name, "numeric", numbers)
+        return _from_objects(name, np.array(values.to_pylist(), dtype=object))
+    if types.is_integer(kind) and values.null_count:
+        return _whole_numbers(name, np.asarray(pc.fill_null(values, 0)), np.asarray(values.is_null()))
     if types.is_integer(kind) or types.is_floating(kind):
         if values.null_count:
             values = pc.fill_null(values.cast(pa.float64()), float("nan"))
