@@ -413,8 +413,8 @@ def test_a_folder_and_an_address_are_no_files(tmp_path):
     (tmp_path / "d.csv").mkdir()
     with pytest.raises(DataError, match="folder"):
         frame.read(tmp_path / "d.csv", ["a"])
-    with pytest.raises(DataError, match="no file"):
-        frame.read("https://example.org/d.csv", ["a"])
+    with pytest.raises(DataError, match="'https://example.org/d' is an address"):
+        frame.read("https://example.org/d", ["a"])
 
 
 @pytest.mark.parametrize("data", [None, 3, [1, 2], np.zeros(3), object()])

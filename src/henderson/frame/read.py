@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
     ----------
     data : pandas, polars (also lazy) or pyarrow table, anything else narwhals knows (DuckDB ...), dict of
         arrays or lists, numpy structured array, or path to a CSV or Parquet file.
+        In a dict every column is taken by position, a Series too: its index is not looked at.
+        Whole numbers that float64 does not hold exactly are told apart as levels of a factor, and rounded
+        where the model calculates with them.
+        A column whose name is an integer is named by its digits.
     names : columns wanted; a mapping may give the place of each in `text`, so that an error can point at it.
     text : the formula the names come from.
 
@@ -40,8 +45,8 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
     places: Mapping[str, Span | None] = names if isinstance(names, Mapping) else {}
     if isinstance(data, (str, Path)):
         path = Path(data).expanduser()
-        kind = file_kind(path)
         check_file(path)
+        kind = file_kind(path)
         header = read_header(path, kind)
         _check_names(wanted, header, places, text)
         small = read_small_columns(path, kind, wanted)
@@ -50,14 +55,18 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
         table = read_columns(path, kind, wanted or header[:1])
         return _typed(_columns_of(table, wanted), "pandas", _length(table))
     if isinstance(data, Mapping):
-        _check_names(wanted, list(data), places, text)
-        return _typed({name: data[name] for name in wanted}, "pandas", _mapping_length(data, wanted))
+        keys = _keys(wanted, data)
+        _check_names(wanted, _with_digits(data, keys), places, text)
+        columns = {name: data[keys.get(name, name)] for name in wanted}
+        return _typed(columns, "pandas", _mapping_length(data, wanted))
     if isinstance(data, np.ndarray) and data.dtype.names:
         _check_names(wanted, list(data.dtype.names), places, text)
         return _typed({name: data[name] for name in wanted}, "pandas", len(data))
     table, library = _open(data)
-    _check_names(wanted, _names_of(table), places, text)
-    columns = _columns_of(table, wanted)
+    there = _names_of(table)
+    keys = _keys(wanted, there)
+    _check_names(wanted, _with_digits(there, keys), places, text)
+    columns = _columns_of(table, wanted, keys)
     return _typed(columns, library, 0 if columns else _length(table))
 
 
@@ -104,7 +113,21 @@ def _names_of(table: Any) -> list[Any]:
     return list(table.columns)
 
 
-def _columns_of(table: Any, wanted: list[str]) -> dict[str, Any]:
+def _keys(wanted: Iterable[str], there: Iterable[Any]) -> dict[str, Any]:
+    """Wanted columns whose name in the table is a number (as in pandas.DataFrame(array)), with that number."""
+    known = list(there)
+    numbers = {str(name): name for name in known if isinstance(name, Integral)}
+    if not numbers:
+        return {}
+    return {name: numbers[name] for name in wanted if name not in known and name in numbers}
+
+
+def _with_digits(there: Iterable[Any], keys: Mapping[str, Any]) -> list[Any]:
+    """The names of a table, those in `keys` as text."""
+    return [str(name) if str(name) in keys else name for name in there]
+
+
+def _columns_of(table: Any, wanted: list[str], keys: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The wanted columns as native Series or arrays; a lazy table is collected with those columns alone."""
     import narwhals as nw
 
@@ -112,7 +135,7 @@ def _columns_of(table: Any, wanted: list[str]) -> dict[str, Any]:
         table = table.select(wanted).collect()
     if isinstance(table, nw.DataFrame):
         return {name: table.get_column(name).to_native() for name in wanted}
-    return {name: table[name] for name in wanted}
+    return {name: table[(keys or {}).get(name, name)] for name in wanted}
 
 
 def _check_names(
