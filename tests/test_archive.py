@@ -249,10 +249,10 @@ def test_an_array_that_does_not_fit_is_refused(saved, name, content):
 
 def test_a_record_that_is_no_json_and_an_array_of_another_version_are_refused(saved, data):
     rewrite(saved, {"arrays/theta.npy": npy(np.zeros(4)).replace(b"NUMPY\x01", b"NUMPY\x02", 1)})
-    with pytest.raises(hd.DataError, match="version 1.0"):
+    with pytest.raises(hd.DataError, match=r"version 1\.0"):
         hd.load(saved)
     rewrite(saved, {"fit.json": b"{not json"})
-    with pytest.raises(hd.DataError, match="fit.json cannot be read"):
+    with pytest.raises(hd.DataError, match=r"fit\.json cannot be read"):
         hd.load(saved)
 
 
