@@ -120,11 +120,16 @@ def _newton(
     steps: list[Step] = []
     share = 0.0
     observe = lifted = False
+    flat_rows = np.zeros((0, len(theta)))
     while True:
-        d, d_at = derivatives(problem, point), point
+        d = derivatives(problem, point)
         direction = _direction(d.gradient, d.hessian)
-        flat = flat_directions(problem, point, d) if keep_still else None
-        if flat is not None:
+        flat = None
+        if keep_still or (not steps and suspected(problem, d)):
+            flat = flat_directions(problem, point, d)
+            if not steps:
+                flat_rows = flat[0]
+        if keep_still and flat is not None:
             direction = without_flat(direction, flat)
         decrease = float(-d.gradient @ direction)
         observe = observe or _slow(steps, decrease)
@@ -133,7 +138,7 @@ def _newton(
             if hessian is not None:
                 d = replace(d, hessian=hessian)
                 direction = _direction(d.gradient, hessian)
-                if flat is not None:
+                if keep_still and flat is not None:
                     direction = without_flat(direction, flat)
                 decrease = float(-d.gradient @ direction)
         steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
@@ -156,9 +161,6 @@ def _newton(
             break
     converged = 0.0 <= remaining < max(tolerance, RESOLUTION)
     theta = _snap(problem, point).theta
-    flat_rows = np.zeros((0, len(theta)))
-    if suspected(problem, d):
-        flat_rows = flat_directions(problem, evaluate_surely(problem, d_at.theta), d)[0]
     return Optimum(
         theta, remaining, converged, len(steps) - 1, d.average_information, flat_rows, tuple(steps)
     )
