@@ -413,7 +413,7 @@ def test_a_folder_and_an_address_are_no_files(tmp_path):
     (tmp_path / "d.csv").mkdir()
     with pytest.raises(DataError, match="folder"):
         frame.read(tmp_path / "d.csv", ["a"])
-    with pytest.raises(DataError, match="'https://example.org/d' is an address"):
+    with pytest.raises(DataError, match=r"'https://example\.org/d' is an address"):
         frame.read("https://example.org/d", ["a"])
 
 
