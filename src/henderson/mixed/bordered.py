@@ -2,7 +2,7 @@
 
 The term with the most effects leads. Its blocks are eliminated by `sparse.leading`; the Schur complement over the other
 terms, X and y goes to `sparse`'s ordering and multifrontal Cholesky - or to one dense front where it is full anyway.
-Compiled code (Numba) is loaded with this file and only here in this room.
+Compiled code (Numba) is loaded with this file.
 """
 
 from __future__ import annotations

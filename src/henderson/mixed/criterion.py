@@ -8,6 +8,7 @@ With s2 profiled out, s2^ = pwrss / nu. All in standard coordinates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -63,6 +64,16 @@ class Problem:
                 continue
             out.append(slice(at, at + structure.n_parameters))
             at += structure.n_parameters
+        return out
+
+    @cached_property
+    def pivots(self) -> list[tuple[slice, np.ndarray]]:
+        """For each free term its parameters' place, and which of them are pivots (diagonal entries) of T."""
+        out = []
+        for structure, at in zip(self.structures, self.slices(), strict=True):
+            if at is not None:
+                d = structure.derivatives(np.ones(structure.n_parameters))
+                out.append((at, np.einsum("aii->a", np.abs(d)) > 0))
         return out
 
     def factors(self, theta: np.ndarray) -> list[np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 from ..sparse.blocks import add_product, left_sided, two_sided
 from ..sparse.compiled import kernel
 from ..sparse.leading import back_half, eliminate, inverse_own, schur_corner
+from .criterion import LOG_2PI
 from .rules import (
     ARMIJO,
     CLOSE,
@@ -33,8 +34,6 @@ from .rules import (
     SLOW,
     SMALLEST_PIVOT,
 )
-
-_LOG_2PI = float(np.log(2.0 * np.pi))
 
 
 @kernel
@@ -90,7 +89,7 @@ def _evaluate(own, border, corner, t, nu, reml):
     if bad >= 0 or not _cholesky(s):
         return np.inf, 1.0, left, w, s
     pwrss = s[p, p] ** 2
-    deviance = log_random + nu * (1.0 + _LOG_2PI + np.log(pwrss / nu))
+    deviance = log_random + nu * (1.0 + LOG_2PI + np.log(pwrss / nu))
     if reml:
         for j in range(p):
             deviance += 2.0 * np.log(s[j, j])

@@ -124,12 +124,10 @@ def _newton(
     while True:
         d = derivatives(problem, point)
         direction = _direction(d.gradient, d.hessian)
-        flat = None
         if keep_still or (not steps and suspected(problem, d)):
             flat = flat_directions(problem, point, d)
-            if not steps:
-                flat_rows = flat[0]
-        if keep_still and flat is not None:
+            flat_rows = flat_rows if steps else flat[0]
+        if keep_still:
             direction = without_flat(direction, flat)
         decrease = float(-d.gradient @ direction)
         observe = observe or _slow(steps, decrease)
@@ -138,7 +136,7 @@ def _newton(
             if hessian is not None:
                 d = replace(d, hessian=hessian)
                 direction = _direction(d.gradient, hessian)
-                if keep_still and flat is not None:
+                if keep_still:
                     direction = without_flat(direction, flat)
                 decrease = float(-d.gradient @ direction)
         steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
@@ -224,7 +222,7 @@ def restart(problem: Problem, theta: np.ndarray) -> np.ndarray:
     Zeros are lifted off the boundary, where there is no slope, and nothing is so large that digits are lost.
     """
     theta = np.clip(theta, -_LARGEST, _LARGEST)
-    for at, on in _pivots(problem):
+    for at, on in problem.pivots:
         part = theta[at]
         part[on & (np.abs(part) < _LIFTED)] = _LIFTED
         theta[at] = part
@@ -238,7 +236,7 @@ def _lift(problem: Problem, theta: np.ndarray, d: Derivatives) -> np.ndarray | N
     parametrisation, tells a minimum on the boundary from a maximum.
     """
     lifted = theta.copy()
-    for at, on in _pivots(problem):
+    for at, on in problem.pivots:
         wants = on & (np.abs(theta[at]) < _ZERO) & (d.curvature[at] < -RESOLUTION)
         lifted[at] = np.where(wants, _LIFTED, theta[at])
     return None if np.array_equal(lifted, theta) else lifted
@@ -308,7 +306,7 @@ def _search(
 
 def _no_collapse(problem: Problem, old: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Far from the optimum no pivot of T shrinks more than tenfold in a step: the way back from near zero is slow."""
-    for at, on in _pivots(problem):
+    for at, on in problem.pivots:
         least = COLLAPSE * np.abs(old[at])
         collapsed = on & (new[at] * np.sign(old[at]) < least)
         new[at] = np.where(collapsed, np.sign(old[at]) * least, new[at])
@@ -318,22 +316,12 @@ def _no_collapse(problem: Problem, old: np.ndarray, new: np.ndarray) -> np.ndarr
 def _off_zero(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """No pivot of a T exactly zero: at zero the gradient vanishes by symmetry and says nothing of the way out."""
     theta = theta.copy()
-    for at, on in _pivots(problem):
+    for at, on in problem.pivots:
         part = theta[at]
         small = on & (np.abs(part) < SMALLEST_PIVOT)
         part[small] = np.where(part[small] < 0, -SMALLEST_PIVOT, SMALLEST_PIVOT)
         theta[at] = part
     return theta
-
-
-def _pivots(problem: Problem) -> list[tuple[slice, np.ndarray]]:
-    """For each free term its parameters' place, and which of them are pivots (diagonal entries) of T."""
-    out = []
-    for structure, at in zip(problem.structures, problem.slices(), strict=True):
-        if at is not None:
-            d = structure.derivatives(np.ones(structure.n_parameters))
-            out.append((at, np.einsum("aii->a", np.abs(d)) > 0))
-    return out
 
 
 def _snap(problem: Problem, point: Point) -> Point:

@@ -78,6 +78,17 @@ def schur_corner(border, corner, lo, hi):
 
 
 @kernel
+def _places_in_panel(s, start, row_pointer, rows, place):
+    """Fill `place` with the place of each row of supernode s within a column of its panel; returns the column's length."""
+    width = start[s + 1] - start[s]
+    for j in range(width):
+        place[start[s] + j] = j
+    for j in range(row_pointer[s], row_pointer[s + 1]):
+        place[rows[j]] = width + j - row_pointer[s]
+    return width + row_pointer[s + 1] - row_pointer[s]
+
+
+@kernel
 def schur(
     pointer,
     column,
@@ -112,12 +123,7 @@ def schur(
             s += 1
         if s != last:
             last = s
-            width = start[s + 1] - start[s]
-            ld = width + row_pointer[s + 1] - row_pointer[s]
-            for j in range(width):
-                place[start[s] + j] = j
-            for j in range(row_pointer[s], row_pointer[s + 1]):
-                place[rows[j]] = width + j - row_pointer[s]
+            ld = _places_in_panel(s, start, row_pointer, rows, place)
         base = panel_pointer[s] + (c - start[s]) * ld
         for a in range(column_pointer[c], column_pointer[c + 1]):
             e = entry[a]
@@ -198,12 +204,7 @@ def inverse_couplings(
             s += 1
         if s != last:
             last = s
-            width = start[s + 1] - start[s]
-            ld = width + row_pointer[s + 1] - row_pointer[s]
-            for j in range(width):
-                place[start[s] + j] = j
-            for j in range(row_pointer[s], row_pointer[s + 1]):
-                place[rows[j]] = width + j - row_pointer[s]
+            ld = _places_in_panel(s, start, row_pointer, rows, place)
         base = panel_pointer[s] + (c - start[s]) * ld
         for a in range(column_pointer[c], column_pointer[c + 1]):
             i = level[a]
