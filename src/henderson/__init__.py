@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "lm": ("henderson.models.lm", "lm"),
     "lmm": ("henderson.models.lmm", "lmm"),
     "load": ("henderson.models.archive", "load"),
     "datasets": ("henderson.datasets", None),
+    "LinearFit": ("henderson.models.linear_fit", "LinearFit"),
     "MixedFit": ("henderson.models.mixed_fit", "MixedFit"),
     "HendersonError": ("henderson.errors", "HendersonError"),
     "FormulaError": ("henderson.errors", "FormulaError"),
@@ -26,17 +28,19 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
-_PLANNED = ("lm", "gls", "glm", "glmm", "mixture", "check", "compare", "genetics", "qtl")
+_PLANNED = ("gls", "glm", "glmm", "mixture", "check", "compare", "genetics", "qtl")
 
 __all__ = [
     "DataError",
     "FormulaError",
     "HendersonError",
+    "LinearFit",
     "MixedFit",
     "ModelError",
     "NotAvailableError",
     "__version__",
     "datasets",
+    "lm",
     "lmm",
     "load",
 ]
@@ -45,6 +49,8 @@ if TYPE_CHECKING:
     from . import datasets
     from .errors import DataError, FormulaError, HendersonError, ModelError, NotAvailableError
     from .models.archive import load
+    from .models.linear_fit import LinearFit
+    from .models.lm import lm
     from .models.lmm import lmm
     from .models.mixed_fit import MixedFit
 

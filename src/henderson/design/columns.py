@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.design.contrasts import coding
-from henderson.design.evaluate import Labels, Numbers, Value
+from henderson.design.values import Labels, Numbers, Value
 from henderson.design.structure import Scoped
 from henderson.errors import ModelError
 from henderson.memory import machine_memory

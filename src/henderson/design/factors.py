@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.design.evaluate import Evaluator, Labels
+from henderson.design.values import Evaluator, Labels
 from henderson.design.grouping import used_labels
 from henderson.design.suspicious import refuse_numbers_as_text
 from henderson.errors import DataError, ModelError, closest

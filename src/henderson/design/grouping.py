@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.design.evaluate import Labels
+from henderson.design.values import Labels
 from henderson.design.record import ProductLabels
 from henderson.errors import ModelError
 from henderson.frame import Column, Label

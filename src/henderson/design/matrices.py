@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.design.columns import INTERCEPT, model_matrix
-from henderson.design.evaluate import Evaluator, Labels, Value
+from henderson.design.values import Evaluator, Labels, Value
 from henderson.design.grouping import group, used_labels
 from henderson.design.record import RandomBlock
 from henderson.design.rows import given_numbers

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.design.build import term_names
-from henderson.design.evaluate import Evaluator, Labels
+from henderson.design.values import Evaluator, Labels
 from henderson.design.factors import names_of, nodes_of
 from henderson.design.grouping import match_levels, regroup
 from henderson.design.matrices import effect_matrix, fixed_matrix, total_offset

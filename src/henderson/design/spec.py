@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from henderson.design.evaluate import Evaluator
+from henderson.design.values import Evaluator
 from henderson.design.factors import names_of, nodes_of
 from henderson.design.matrices import Structure
 from henderson.design.record import RandomBlock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from henderson.design.evaluate import is_number
+from henderson.design.values import is_number
 from henderson.errors import DataError
 from henderson.frame import Column
 

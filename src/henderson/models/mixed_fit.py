@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..design.estimability import ColumnSpace
+from ..errors import ModelError, NotAvailableError
 from ..frame import give_back
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.satterthwaite import degrees_of_freedom
@@ -19,6 +20,7 @@ from ..inference.student import quantile, require_level, two_sided_p
 from ..mixed.solution import Solution
 from ..mixed.verdict import Status, singular_pairs
 from .labels import Labels
+from .questions import Questions
 
 if TYPE_CHECKING:
     from ..design import Design
@@ -43,7 +45,7 @@ class Saved:
     aliases: np.ndarray
 
 
-class MixedFit:
+class MixedFit(Questions):
     """A fitted linear mixed model.
 
     Tables are data frames in the caller's own library. Properties are facts, computed when first asked
@@ -264,6 +266,36 @@ class MixedFit:
             return np.full(len(rows), np.inf)
         information = self.solution.information
         return degrees_of_freedom(rows, self.vcov, information.vcov_slopes, information.covariance)
+
+    @cached_property
+    def columns(self) -> ColumnSpace:
+        """The columns of X: names, which have a coefficient, and the null space."""
+        coordinates = self.solution.coordinates
+        return ColumnSpace(tuple(self.spec["x_names"]), coordinates.kept, coordinates.dropped, self.aliases)
+
+    @property
+    def sequential_root(self) -> np.ndarray:
+        """R (rank, rank) upper triangular with R'R = X'X, rows weighted: the hypotheses of type I, as lmerTest takes them."""
+        r = self.solution.coordinates.r
+        return r * np.where(np.diagonal(r) < 0, -1.0, 1.0)[:, None]
+
+    @property
+    def df_method(self) -> str:
+        """Denominator degrees of freedom by default."""
+        return "satterthwaite"
+
+    def denominator_df(self, rows: np.ndarray, method: str | None = None) -> np.ndarray:
+        """Degrees of freedom (k,) of t tests of combinations `rows` (k, rank) of the fixed effects."""
+        method = method or self.df_method
+        if method == "satterthwaite":
+            return self.satterthwaite_df(rows)
+        if method == "inf":
+            return np.full(len(rows), np.inf)
+        if method == "residual":
+            return np.full(len(rows), float(self.nobs - self.solution.coordinates.rank))
+        if method == "kenward-roger":
+            raise NotAvailableError("Kenward-Roger degrees of freedom are not available yet in this version.")
+        raise ModelError(f"df= is 'satterthwaite', 'residual' or 'inf', not {method!r}.")
 
     @cached_property
     def variance_components(self):

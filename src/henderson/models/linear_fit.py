@@ -1,0 +1,345 @@
+"""What `hd.lm` and `hd.gls` return: estimates under the user's names. Numbers come from `linear.solution`, names from
+`labels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ..design.estimability import ColumnSpace
+from ..errors import ModelError
+from ..frame import give_back
+from ..inference.predict import fitted_rows, linear_predictor, predict, spread
+from ..inference.student import quantile, require_level, two_sided_p
+from ..linear.solution import LinearSolution
+from ..mixed.verdict import Status
+from .labels import Labels
+from .questions import Questions
+
+if TYPE_CHECKING:
+    from ..design import Design
+    from ..frame import Frame
+    from ..report.figures import Plots
+
+_NO_LEVERAGE_LEFT = 1e-10
+"""1 - leverage below which it is rounding alone."""
+RESIDUALS = ("response", "pearson", "standardized", "studentized", "normalized")
+
+
+class LinearFit(Questions):
+    """A fitted linear model: `hd.lm` (OLS, WLS) or `hd.gls`.
+
+    Tables are data frames in the caller's own library. Properties are facts, computed when first asked for; methods are
+    work.
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        solution: LinearSolution,
+        space: ColumnSpace,
+        library: str,
+        design: Design,
+        frame: Frame | None = None,
+        status: Status | None = None,
+    ):
+        self.labels = labels
+        self.solution = solution
+        self.columns = space
+        self.library = library
+        self.frame = frame
+        self.status = status or Status("converged", 0.0, 0, ())
+        self._design = design
+
+    # -- facts -------------------------------------------------------------------------------------------
+
+    @property
+    def generalised(self) -> bool:
+        """Whether the covariance of the residuals has parameters (gls)."""
+        return self.solution.residual is not None
+
+    @property
+    def design(self) -> Design:
+        """The rows of the fit."""
+        return self._design
+
+    @cached_property
+    def spec(self) -> Mapping[str, Any]:
+        """What makes the columns of the model again from a new table; JSON holds it."""
+        return self.design.spec
+
+    @property
+    def formula(self) -> str:
+        """The model as the user wrote it."""
+        return self.labels.formula
+
+    @property
+    def reml(self) -> bool:
+        """Whether the variance parameters maximise the restricted likelihood (gls by REML)."""
+        return self.solution.reml
+
+    @property
+    def nobs(self) -> int:
+        """Rows used."""
+        return self.solution.coordinates.n
+
+    @property
+    def npar(self) -> int:
+        """Estimated parameters: coefficients, parameters of the covariance, the residual variance."""
+        residual = self.solution.residual
+        extra = 0 if residual is None else residual.n_parameters
+        return self.solution.coordinates.rank + extra + (not self.solution.scale_known)
+
+    @property
+    def df_residual(self) -> int:
+        """nobs - rank of X."""
+        return self.solution.df_residual
+
+    @property
+    def deviance(self) -> float:
+        """-2 log likelihood; under REML the REML criterion."""
+        return self.solution.deviance
+
+    @property
+    def loglik(self) -> float:
+        """The (restricted) log likelihood at the estimates."""
+        return -0.5 * self.deviance
+
+    @property
+    def aic(self) -> float:
+        """deviance + 2 npar."""
+        return self.deviance + 2.0 * self.npar
+
+    @property
+    def bic(self) -> float:
+        """deviance + log(n) npar; under REML n is nobs - rank, as R's nlme counts."""
+        n = self.nobs - (self.solution.coordinates.rank if self.reml else 0)
+        return self.deviance + float(np.log(n)) * self.npar
+
+    @property
+    def rss(self) -> float:
+        """Residual sum of squares, (y - Xb)'V^-1(y - Xb)."""
+        return self.solution.rss
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation, sqrt(RSS / (n - rank X))."""
+        return float(np.sqrt(self.solution.scale2))
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """BLUE of the fixed effects, in the order of `fixed_effects`."""
+        return self.solution.beta
+
+    @property
+    def vcov(self) -> np.ndarray:
+        """Covariance matrix of the coefficients, in the order of `fixed_effects`."""
+        return self.solution.vcov
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """Columns of X left out because they are linear combinations of those before them."""
+        return self.labels.dropped
+
+    @property
+    def aliases(self) -> np.ndarray:
+        """(rank, dropped): each dropped column of X as a combination of the kept ones."""
+        return self.columns.aliases
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows left out because a column the model uses was missing there."""
+        return self.design.n_dropped
+
+    @property
+    def rows_note(self) -> str:
+        """How many rows were left out and which columns were missing there; "" when none."""
+        return self.design.dropped
+
+    @property
+    def sequential_root(self) -> np.ndarray:
+        """R (rank, rank) upper triangular, R'R = X'V^-1X."""
+        return self.solution.root
+
+    @property
+    def df_method(self) -> str:
+        """Denominator degrees of freedom by default: "residual" for lm; "satterthwaite" for gls."""
+        return "satterthwaite" if self.generalised else "residual"
+
+    def denominator_df(self, rows: np.ndarray, method: str | None = None) -> np.ndarray:
+        """Degrees of freedom (k,) of t tests of combinations `rows` (k, rank) of the coefficients."""
+        method = method or self.df_method
+        rows = np.atleast_2d(rows)
+        if method == "inf" or self.solution.scale_known:
+            return np.full(len(rows), np.inf)
+        if method == "residual" or not self.generalised:
+            if method not in ("residual", "satterthwaite", "kenward-roger"):
+                raise _unknown_df(method)
+            return np.full(len(rows), float(self.df_residual))
+        if method == "satterthwaite":
+            from ..inference.satterthwaite import degrees_of_freedom
+
+            residual = self.solution.residual
+            assert residual is not None
+            return degrees_of_freedom(rows, self.vcov, residual.vcov_slopes, residual.parameter_covariance)
+        raise _unknown_df(method)
+
+    # -- tables ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fixed_effects(self):
+        """term, estimate, std_error, df, statistic, p_value, conf_low, conf_high (95 %)."""
+        return give_back(self.fixed_effects_columns(), self.library)
+
+    def fixed_effects_columns(self, level: float = 0.95) -> dict[str, Any]:
+        """`fixed_effects` as plain columns, with intervals of the given level."""
+        require_level(level, "fixed_effects")
+        beta = self.coefficients
+        std_error = np.sqrt(np.diag(self.vcov))
+        df = self.denominator_df(np.eye(len(beta)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic = beta / std_error
+        half = quantile(level, df) * std_error
+        return {
+            "term": list(self.labels.fixed),
+            "estimate": beta,
+            "std_error": std_error,
+            "df": df,
+            "statistic": statistic,
+            "p_value": two_sided_p(statistic, df),
+            "conf_low": beta - half,
+            "conf_high": beta + half,
+        }
+
+    # -- rows --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _fitted(self) -> np.ndarray:
+        return linear_predictor(self.solution, fitted_rows(self), random_effects=False)  # type: ignore[arg-type]
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """X b (+ offset) for each row of the data, in its order; NaN where a row was left out."""
+        return spread(self._fitted, self.design.rows, self.design.n_read)
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """Response minus fitted, for each row of the data, in its order; NaN where a row was left out."""
+        return self.residuals_as("response")
+
+    @property
+    def leverage(self) -> np.ndarray:
+        """Hat values: d fitted_i / d y_i, for each row of the data, in its order; NaN where a row was left out."""
+        return spread(self._leverage, self.design.rows, self.design.n_read)
+
+    @cached_property
+    def _leverage(self) -> np.ndarray:
+        q = self._whitened_basis
+        return np.einsum("ij,ij->i", q, q)
+
+    @property
+    def _whitened_basis(self) -> np.ndarray:
+        """Q (n, rank) with Q R = W X, W V W' = I."""
+        x = self.whiten(self.design.X[:, self.columns.kept])
+        return solve_triangular(self.solution.root, x.T, trans="T").T if x.shape[1] else x
+
+    def whiten(self, columns: np.ndarray) -> np.ndarray:
+        """W columns (n, k) of the rows used: those that ordinary least squares may be applied to."""
+        residual, weights = self.solution.residual, self.design.weights
+        if residual is not None:
+            return residual.whiten(columns)
+        return columns if weights is None else columns * np.sqrt(weights)[:, None]
+
+    def residuals_as(self, kind: str = "response") -> np.ndarray:
+        """Residuals of each row of the data, in its order; NaN where a row was left out.
+
+        kind : "response", y - fitted; "pearson", over the standard deviation of the error; "normalized", whitened by
+            the estimated covariance, over sigma (the same as "pearson" where errors are independent);
+            "standardized", internally studentised, e / (sigma sqrt(1 - h)) of the whitened errors; "studentized",
+            externally studentised, with the sigma of the fit without the row.
+        """
+        if kind not in RESIDUALS:
+            raise ModelError(f"residuals_as: kind is one of {', '.join(map(repr, RESIDUALS))}, not {kind!r}.")
+        return spread(self._residuals(kind), self.design.rows, self.design.n_read)
+
+    def _residuals(self, kind: str) -> np.ndarray:
+        assert self.design.y is not None
+        raw = self.design.y - self._fitted
+        if kind == "response":
+            return raw
+        if kind == "pearson" and self.solution.residual is not None:
+            return raw / (self.sigma * self.solution.residual.standard_deviations)
+        white = self.whiten(raw[:, None])[:, 0]
+        if kind in ("pearson", "normalized"):
+            return white / self.sigma
+        left = 1.0 - self._leverage
+        left = np.where(left > _NO_LEVERAGE_LEFT, left, np.nan)
+        standard = white / (self.sigma * np.sqrt(left))
+        if kind == "standardized":
+            return standard
+        df = self.df_residual
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return standard * np.sqrt((df - 1.0) / (df - standard**2))
+
+    # -- work --------------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        data: Any = None,
+        se: bool = False,
+        interval: str | None = None,
+        level: float = 0.95,
+        offset: Any = None,
+        weights: Any = None,
+    ) -> Any:
+        """Predicted means X b + offset, their standard errors, and intervals.
+
+        Parameters
+        ----------
+        data : a table with the columns of the model; None for the rows of the fit.
+        se : give standard errors of the mean too.
+        interval : "confidence" for the mean, "prediction" for one new, independent record (its residual variance is
+            added, over its weight).
+        level : of the interval; its quantiles are those of t.
+        offset, weights : for new rows, where the model was fitted with arrays of them.
+
+        Returns
+        -------
+        An array, one value a row of `data`, NaN where a column is missing; with se or interval a table: estimate,
+        std_error, conf_low, conf_high.
+        """
+        return predict(
+            self,  # type: ignore[arg-type]
+            data,
+            random_effects=False,
+            se=se,
+            interval=interval,
+            level=level,
+            offset=offset,
+            weights=weights,
+        )
+
+    def satterthwaite_df(self, rows: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of combinations of the coefficients by the fit's own method (`denominator_df`)."""
+        return self.denominator_df(rows)
+
+    # -- reports -----------------------------------------------------------------------------------------
+
+    @property
+    def plot(self) -> Plots:
+        """Figures of the fit."""
+        from ..report.figures import Plots
+
+        return Plots(self)
+
+    def __repr__(self) -> str:
+        return f"<LinearFit {self.formula} | {self.nobs} rows, sigma {self.sigma:.6g}>"
+
+
+def _unknown_df(method: str) -> ModelError:
+    return ModelError(f"df= is 'satterthwaite', 'residual' or 'inf' for this fit, not {method!r}.")

@@ -1,0 +1,59 @@
+"""The questions every fit answers through `inference`, written once: `LinearFit` and `MixedFit` inherit them.
+
+Each method hands the fit itself over as an `inference.protocol.LinearEstimates` and gives the table back in the caller's
+library.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..frame import give_back
+
+
+class Questions:
+    """Tests, contrasts, marginal means and slopes of a fit with linear coefficients."""
+
+    library: str
+
+    def anova(self, type: int = 2, df: str | None = None, vcov: Any = None) -> Any:
+        """Tests of the fixed terms. See `inference.anova.anova` for arguments, columns and sources."""
+        from ..inference.anova import anova
+
+        return give_back(anova(self, type, df), self.library)  # type: ignore[arg-type]
+
+    def contrast(self, L: Any, **options: Any) -> Any:
+        """Estimates and tests of linear combinations of the coefficients. See `inference.hypothesis.contrast`."""
+        from ..inference.hypothesis import contrast
+
+        return give_back(contrast(self, L, **options), self.library)  # type: ignore[arg-type]
+
+    def test(self, L: Any, **options: Any) -> Any:
+        """One joint test of several linear hypotheses. See `inference.hypothesis.joint_test`."""
+        from ..inference.hypothesis import joint_test
+
+        return give_back(joint_test(self, L, **options), self.library)  # type: ignore[arg-type]
+
+    def estimable(self, L: Any) -> Any:
+        """Whether combinations of the coefficients can be estimated, and why not. See `inference.hypothesis.estimable`."""
+        from ..inference.hypothesis import estimable
+
+        return estimable(self, L)  # type: ignore[arg-type]
+
+    def emmeans(self, specs: Any, **options: Any) -> Any:
+        """Estimated marginal means. See `inference.emmeans.emmeans`."""
+        from ..inference.emmeans import emmeans
+
+        return emmeans(self, specs, **options)  # type: ignore[arg-type]
+
+    def pairs(self, specs: Any, **options: Any) -> Any:
+        """Differences of marginal means. See `inference.emmeans.pairs`."""
+        from ..inference.emmeans import pairs
+
+        return pairs(self, specs, **options)  # type: ignore[arg-type]
+
+    def slopes(self, variable: str, **options: Any) -> Any:
+        """Slopes of the mean in a covariate. See `inference.slopes.slopes`."""
+        from ..inference.slopes import slopes
+
+        return slopes(self, variable, **options)  # type: ignore[arg-type]
