@@ -1,4 +1,7 @@
-"""Which file builds which structure. Each has `build(layout: Layout) -> Structure`; it is imported when it is needed."""
+"""Which file builds which structure. Each has `build(layout: Layout) -> Structure`; it is imported when it is needed.
+
+`known.build(V, layout) -> Structure` is for `V=`: no coordinates, no parameters; layout.factors is (), layout.text "V=".
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,12 @@ def build(layout: Layout) -> Structure:
     DataError, ModelError : rows or options that the structure cannot have.
     """
     name = layout.factors[0].structure if len(layout.factors) == 1 else "product"
-    module = import_module(f".{_BUILDERS[name]}", __package__)
+    module = import_module(f".{_module(layout, name)}", __package__)
     structure: Structure = module.build(layout)
     return structure
+
+
+def _module(layout: Layout, name: str) -> str:
+    if name == "exp" and len(layout.factors[0].names) == 1:
+        return "serial"  # the same process as ou, with its precision of three diagonals
+    return _BUILDERS[name]
