@@ -9,7 +9,7 @@ import numpy as np
 
 from henderson.design.columns import INTERCEPT
 from henderson.design.factors import chosen_contrasts, evaluator_of
-from henderson.design.matrices import fixed_matrix, random_blocks, structure_of, total_offset
+from henderson.design.matrices import fixed_columns, random_blocks, structure_of, total_offset
 from henderson.design.record import Design
 from henderson.design.rows import complete_rows, positive_weights
 from henderson.design.spec import column_records, make_spec
@@ -54,7 +54,7 @@ def build(
     evaluator = evaluator_of(formula, frame, rows, chosen_contrasts(contrasts, formula))
     y = np.array(evaluator.numeric(formula.response))
     structure = structure_of(formula.terms, formula, evaluator)
-    X, x_names, assign = fixed_matrix(structure, formula, evaluator)
+    x_columns = fixed_columns(structure, formula, evaluator)
     blocks, structures = random_blocks(formula, evaluator, frame, rows)
     offsets = total_offset(formula, evaluator, offset, frame, rows)
     # The record is made when it is asked for; until then it must not keep the columns of the table alive.
@@ -64,10 +64,8 @@ def build(
     return Design(
         formula=formula,
         y=y,
-        X=X,
-        x_names=x_names,
+        columns=x_columns,
         terms=term_names(formula),
-        assign=assign,
         blocks=blocks,
         offset=offsets,
         weights=None if weights is None else positive_weights(weights, frame, rows),
@@ -78,7 +76,7 @@ def build(
         response=formula.response_name,
         library=frame.library,
         make_spec=lambda: make_spec(
-            formula, columns, state, structure, x_names, blocks, structures, *named, *arrays
+            formula, columns, state, structure, x_columns.names, blocks, structures, *named, *arrays
         ),
     )
 

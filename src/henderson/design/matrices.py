@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.design.columns import INTERCEPT, model_matrix
-from henderson.design.values import Evaluator, Labels, Value
+from henderson.design.columns import INTERCEPT, ModelColumns
 from henderson.design.grouping import group, used_labels
 from henderson.design.record import RandomBlock
 from henderson.design.rows import given_numbers
 from henderson.design.structure import Scoped, scope
+from henderson.design.values import Evaluator, Labels, Value
 from henderson.errors import ModelError
 from henderson.formula import Formula
 from henderson.frame import Frame
@@ -35,12 +35,10 @@ def structure_of(terms: tuple[tuple[str, ...], ...], formula: Formula, evaluator
     return scope(terms, frozenset(name for name, value in values.items() if isinstance(value, Labels)))
 
 
-def fixed_matrix(
-    structure: Structure, formula: Formula, evaluator: Evaluator
-) -> tuple[Array, tuple[str, ...], NDArray[np.intp]]:
-    """X (n, p) in Fortran order, the names of its columns, and the term of each."""
+def fixed_columns(structure: Structure, formula: Formula, evaluator: Evaluator) -> ModelColumns:
+    """The columns of X, their names, and the term of each; no row is made yet."""
     values = values_of(_factors(structure), formula, evaluator)
-    return model_matrix(evaluator.nrow, structure, values)
+    return ModelColumns(evaluator.nrow, structure, values)
 
 
 def effect_matrix(
@@ -50,8 +48,8 @@ def effect_matrix(
     if structure == _ONLY_INTERCEPT:
         return (INTERCEPT,), None
     values = values_of(_factors(structure), formula, evaluator)
-    matrix, names, _ = model_matrix(evaluator.nrow, structure, values, "C")
-    return names, matrix
+    columns = ModelColumns(evaluator.nrow, structure, values)
+    return columns.names, columns.matrix("C")
 
 
 def random_blocks(

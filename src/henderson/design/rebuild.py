@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from henderson.design.build import term_names
-from henderson.design.values import Evaluator, Labels
 from henderson.design.factors import names_of, nodes_of
 from henderson.design.grouping import match_levels, regroup
-from henderson.design.matrices import effect_matrix, fixed_matrix, total_offset
+from henderson.design.matrices import effect_matrix, fixed_columns, total_offset
 from henderson.design.record import Design, ProductLabels, RandomBlock
 from henderson.design.rows import complete_rows
 from henderson.design.spec import VERSION, read_structure
+from henderson.design.values import Evaluator, Labels
 from henderson.errors import DataError
 from henderson.formula import Formula, RandomTerm, parse
 from henderson.frame import Column, Frame
@@ -72,7 +72,7 @@ def rebuild(
         frame, [*names, *([given] if isinstance(given, str) else [])], none_allowed=True
     )
     evaluator = _evaluator(spec, formula, frame, rows, names)
-    X, x_names, assign = fixed_matrix(read_structure(spec["structure"]), formula, evaluator)
+    x_columns = fixed_columns(read_structure(spec["structure"]), formula, evaluator)
     records = spec["blocks"] if random else []
     blocks = tuple(
         _block(term, record, formula, evaluator, frame, rows)
@@ -81,10 +81,8 @@ def rebuild(
     return Design(
         formula=formula,
         y=evaluator.numeric(formula.response) if response else None,
-        X=X,
-        x_names=x_names,
+        columns=x_columns,
         terms=term_names(formula),
-        assign=assign,
         blocks=blocks,
         offset=total_offset(formula, evaluator, given, frame, rows),
         weights=None,

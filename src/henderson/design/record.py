@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from henderson.design.columns import ModelColumns
 from henderson.formula import Formula
 from henderson.frame import Label
 
@@ -103,10 +104,8 @@ class Design:
     ----------
     formula : what was asked for.
     y : (n,) float64, or None for new data without a response.
-    X : (n, p) float64 Fortran order, as written: not reduced to full rank.
-    x_names : the p names.
-    terms : names of the fixed terms ("(Intercept)" the intercept); assign (p,): which of them each column
-        belongs to.
+    columns : the columns of X, which is made when it is asked for.
+    terms : names of the fixed terms ("(Intercept)" the intercept).
     blocks : the random terms.
     offset : (n,) or None: the sum of offset(...) terms and offset=.
     weights : (n,) precision weights, positive, or None.
@@ -119,10 +118,8 @@ class Design:
 
     formula: Formula
     y: NDArray[np.float64] | None
-    X: NDArray[np.float64]
-    x_names: tuple[str, ...]
+    columns: ModelColumns
     terms: tuple[str, ...]
-    assign: NDArray[np.intp]
     blocks: tuple[RandomBlock, ...]
     offset: NDArray[np.float64] | None
     weights: NDArray[np.float64] | None
@@ -137,12 +134,27 @@ class Design:
     @property
     def n(self) -> int:
         """Rows used."""
-        return self.X.shape[0]
+        return self.columns.nrow
 
     @property
     def p(self) -> int:
         """Columns of X."""
-        return self.X.shape[1]
+        return len(self.columns.names)
+
+    @property
+    def X(self) -> NDArray[np.float64]:
+        """(n, p) float64 Fortran order, as written: not reduced to full rank."""
+        return self.columns.whole
+
+    @property
+    def x_names(self) -> tuple[str, ...]:
+        """Names of the p columns of X."""
+        return self.columns.names
+
+    @property
+    def assign(self) -> NDArray[np.intp]:
+        """(p,): the number of the term each column of X belongs to."""
+        return self.columns.assign
 
     @cached_property
     def spec(self) -> dict[str, Any]:
