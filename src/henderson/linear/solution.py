@@ -73,6 +73,8 @@ class LinearSolution:
     deviance: float
     """-2 log likelihood; under REML the REML criterion."""
     reml: bool = False
+    total: float = float("nan")
+    """Sum of squares of y about its mean (about 0 without an intercept), weighted."""
     scale_known: bool = False
     residual: ResidualModel | None = None
     robust: np.ndarray | None = None

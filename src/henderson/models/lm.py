@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,17 @@ from .. import formula as formulas
 from .. import frame as frames
 from ..design.estimability import ColumnSpace
 from ..errors import ModelError
-from ..linear.qr import orthonormal_basis
+from ..linear.least_squares import LeastSquares, least_squares
+from ..linear.rows import DesignRows
 from ..linear.solution import Coordinates, LinearSolution
+from ..mixed.standardise import LARGEST
 from ..sparse.threads import one_blas_thread
 from .labels import Labels
 from .linear_fit import LinearFit
+
+if TYPE_CHECKING:
+    from ..design import Design
+    from ..frame import Frame
 
 
 def lm(
@@ -35,36 +41,64 @@ def lm(
         )
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
-    root = None if design.weights is None else np.sqrt(design.weights)
-    x = design.X if root is None else design.X * root[:, None]
-    y = design.y if design.offset is None else design.y - design.offset
-    y = y if root is None else y * root
-    with one_blas_thread():
-        basis = orthonormal_basis(x)
-    n, rank = basis.q.shape
-    from scipy.linalg import solve_triangular
+    return fit_rows(formula, design, frame)
 
-    sign = np.where(np.diagonal(basis.r) < 0, -1.0, 1.0)
-    q, r = basis.q * sign, basis.r * sign[:, None]
-    projection = q.T @ y
-    residual = y - q @ projection
-    extra = q.T @ residual
-    residual -= q @ extra
-    beta = solve_triangular(r, projection + extra) if rank else projection
-    aliases = solve_triangular(r, q.T @ x[:, basis.dropped]) if rank else np.zeros((0, len(basis.dropped)))
-    rss = float(residual @ residual)
-    log_weights = 0.0 if root is None else 2.0 * float(np.sum(np.log(root)))
-    deviance = n * (1.0 + np.log(2.0 * np.pi * rss / n)) - log_weights
+
+def fit_rows(formula: str, design: Design, frame: Frame | None) -> LinearFit:
+    """Least squares of a design's rows."""
+    y = design.y if design.offset is None else design.y - design.offset
+    assert y is not None
+    _require_size(y)
+    with one_blas_thread():
+        found = least_squares(DesignRows(design.columns, y, design.weights))
+    log_weights = 0.0 if design.weights is None else float(np.sum(np.log(design.weights)))
+    solution = linear_solution(found, design.n, log_weights)
+    return LinearFit(
+        labels_of(formula, design, found),
+        solution,
+        space_of(design.x_names, found),
+        design.library,
+        design,
+        frame,
+    )
+
+
+def linear_solution(found: LeastSquares, n: int, log_weights: float) -> LinearSolution:
+    """The statistics of a least-squares solution."""
+    rank = len(found.kept)
+    with np.errstate(divide="ignore"):
+        deviance = n * (1.0 + np.log(2.0 * np.pi * found.rss / n)) - log_weights
+    scale2 = found.rss / (n - rank) if n > rank else np.nan
+    return LinearSolution(
+        Coordinates(n, found.kept, found.dropped),
+        found.beta,
+        found.root,
+        found.rss,
+        scale2,
+        float(deviance),
+        total=found.total,
+    )
+
+
+def labels_of(formula: str, design: Design, found: LeastSquares) -> Labels:
     names = design.x_names
-    space = ColumnSpace(names, basis.kept, basis.dropped, aliases)
-    labels = Labels(
+    return Labels(
         formula,
         design.response,
-        tuple(names[j] for j in basis.kept),
-        tuple(names[j] for j in basis.dropped),
+        tuple(names[j] for j in found.kept),
+        tuple(names[j] for j in found.dropped),
         (),
     )
-    solution = LinearSolution(
-        Coordinates(n, basis.kept, basis.dropped), beta, r, rss, rss / max(n - rank, 1), float(deviance)
-    )
-    return LinearFit(labels, solution, space, design.library, design, frame)
+
+
+def space_of(names: tuple[str, ...], found: LeastSquares) -> ColumnSpace:
+    return ColumnSpace(names, found.kept, found.dropped, found.aliases)
+
+
+def _require_size(y: np.ndarray) -> None:
+    peak = float(max(y.max(initial=0.0), -y.min(initial=0.0)))
+    if peak > 0 and not 1.0 / LARGEST < peak < LARGEST:
+        raise ModelError(
+            f"The response is of size {peak:.1g}: its squares cannot be held in double precision. "
+            "Divide it by a power of ten near its size."
+        )
