@@ -7,14 +7,17 @@ may be called, and `available` for what this version fits.
 
 from henderson.formula.assemble import parse, parse_residual, parse_variance
 from henderson.formula.available import require_available
+from henderson.formula.residual import Residual, read_residual
 from henderson.formula.terms import Formula, RandomTerm, VarianceTerm
 
 __all__ = [
     "Formula",
     "RandomTerm",
+    "Residual",
     "VarianceTerm",
     "parse",
     "parse_residual",
     "parse_variance",
+    "read_residual",
     "require_available",
 ]

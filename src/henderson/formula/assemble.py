@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from henderson.errors import FormulaError
@@ -34,6 +35,8 @@ from henderson.formula.structures import (
 from henderson.formula.terms import Formula, RandomTerm, VarianceTerm
 from henderson.formula.tokens import one_line
 
+FITTED_VALUES = "fitted"
+"""In a variance function: the fitted values, not a column."""
 RESERVED = {"units", "trait"}
 """Names that `residual=` and formulas of several traits give a meaning of their own."""
 
@@ -87,14 +90,25 @@ def parse_residual(text: str) -> tuple[RandomTerm, ...]:
     ------
     FormulaError : with the place in the text.
     """
-    text = one_line(text)
+    return tuple(_residual_reader(one_line(text)).random)
+
+
+def parse_residual_names(text: str) -> tuple[tuple[RandomTerm, ...], dict[str, Node], dict[str, Span]]:
+    """`parse_residual`, with the effects left of the bars by name, and every column named with its place."""
+    reader = _residual_reader(text)
+    names: dict[str, Span] = {}
+    _read_names(reader.columns(), names)
+    return tuple(reader.random), dict(reader.expansion.factors), names
+
+
+def _residual_reader(text: str) -> _Reader:
     node = parse_one_side(text)
     reader = _Reader(text)
     reader.read(node)
     if reader.fixed or reader.offsets or not reader.random:
         span = reader.fixed[0][1].span if reader.fixed else node.span
         raise FormulaError("a residual is a random term.", text, span, "As in ar1(0 + time | subject).")
-    return tuple(reader.random)
+    return reader
 
 
 def parse_variance(text: str) -> tuple[VarianceTerm, ...]:
@@ -107,21 +121,49 @@ def parse_variance(text: str) -> tuple[VarianceTerm, ...]:
     text = one_line(text)
     node = strip(parse_one_side(text))
     parts = node.operands if isinstance(node, Chain) and node.operators <= {"*", ":"} else [node]
-    terms = []
-    for part in map(strip, parts):
-        if not isinstance(part, Call) or part.name not in VARIANCES:
-            raise FormulaError(
-                f"'{render(part)}' is not a variance function.",
-                text,
-                part.span,
-                f"There are {', '.join(VARIANCES)}.",
-            )
-        no_options(part, text)
-        columns = column_arguments(part, VARIANCES[part.name], VARIANCES[part.name], text)
-        terms.append(
-            VarianceTerm(part.name, tuple(c.name for c in columns), text[slice(*part.span)], part.span)
+    return tuple(_variance_term(part, text) for part in map(strip, parts))
+
+
+def _variance_term(part: Node, text: str) -> VarianceTerm:
+    if not isinstance(part, Call) or part.name not in VARIANCES:
+        raise FormulaError(
+            f"'{render(part)}' is not a variance function.",
+            text,
+            part.span,
+            f"There are {', '.join(VARIANCES)}.",
         )
-    return tuple(terms)
+    no_options(part, text)
+    bar = strip(part.args[0]) if len(part.args) == 1 else None
+    strata: tuple[Name, ...] = ()
+    if isinstance(bar, Bar) and not bar.double and part.name != "ident":
+        strata = _product_of_names(bar.levels, text)
+        part = replace(part, args=(bar.effects,))
+    if part.name == "ident" and len(part.args) == 1:
+        columns = _product_of_names(part.args[0], text)
+    else:
+        columns = column_arguments(part, VARIANCES[part.name], VARIANCES[part.name], text)
+    fitted = columns[0].name == FITTED_VALUES and not columns[0].quoted and part.name != "ident"
+    return VarianceTerm(
+        part.name,
+        () if fitted else tuple(c.name for c in columns),
+        text[slice(*part.span)],
+        part.span,
+        strata=tuple(c.name for c in strata),
+        fitted=fitted,
+        places=tuple((c.name, c.span) for c in (*(() if fitted else columns), *strata)),
+    )
+
+
+def _product_of_names(node: Node, text: str) -> tuple[Name, ...]:
+    bare = strip(node)
+    parts = bare.operands if isinstance(bare, Chain) and bare.operators <= {":"} else [bare]
+    names = [strip(part) for part in parts]
+    for name in names:
+        if not isinstance(name, Name):
+            raise FormulaError(
+                f"'{render(name)}' is not the name of a column.", text, name.span, "As in ident(sex:age)."
+            )
+    return tuple(names)  # type: ignore[arg-type]
 
 
 def _read_names(found: list[Name], names: dict[str, Span]) -> None:

@@ -13,6 +13,7 @@ LEFT: dict[str, dict[str, str]] = {
         name: {}
         for name in (
             "us",
+            "cor",
             "diag",
             "id",
             "cs",
@@ -25,8 +26,12 @@ LEFT: dict[str, dict[str, str]] = {
             "ou",
             "exp",
             "gau",
+            "sph",
+            "ratio",
+            "lin",
         )
     },
+    "arma": {"p": "count", "q": "count"},
     "mat": {"nu": "number"},
     "fa": {"k": "count"},
     "rr": {"k": "count"},
@@ -41,6 +46,10 @@ RIGHT: dict[str, tuple[int, int, dict[str, str]]] = {
     "ou": (1, 1, {}),
     "exp": (1, 3, {}),
     "gau": (1, 3, {}),
+    "sph": (1, 3, {}),
+    "ratio": (1, 3, {}),
+    "lin": (1, 3, {}),
+    "arma": (1, 1, {"p": "count", "q": "count"}),
     "mat": (1, 3, {"nu": "number"}),
     "vm": (2, 2, {}),
 }
@@ -140,10 +149,15 @@ def check_right(call: Call, text: str) -> tuple[Name, ...]:
             call.name_span,
             f"The closest is '{near}'." if near else f"There are {', '.join(RIGHT)}.",
         )
-    least, most, options = RIGHT[call.name]
+    least, most, _ = RIGHT[call.name]
     names = column_arguments(call, least, most, text)
-    _options(call, options, text)
+    right_options(call, text)
     return names[:1] if call.name == "vm" else names
+
+
+def right_options(call: Call, text: str) -> dict[str, Any]:
+    """The options of a correlation among levels, checked."""
+    return _options(call, RIGHT[call.name][2], text)
 
 
 def no_options(call: Call, text: str) -> None:

@@ -55,12 +55,25 @@ class RandomTerm:
 
 @dataclass(frozen=True)
 class VarianceTerm:
-    """One variance function: kind ("ident", "power", "exp", "const_power"), columns, text, span."""
+    """One variance function.
+
+    Attributes
+    ----------
+    kind : "ident", "power", "exp", "const_power".
+    columns : the covariate, or the factors whose product `ident` has a parameter for; () for power(fitted).
+    strata : factors for whose levels the parameters differ: power(x | sex).
+    fitted : whether the covariate is the fitted values.
+    places : every column named, with its place in the text.
+    text, span : the function as the user wrote it, and where.
+    """
 
     kind: str
     columns: tuple[str, ...]
     text: str
     span: Span
+    strata: tuple[str, ...] = ()
+    fitted: bool = False
+    places: tuple[tuple[str, Span], ...] = ()
 
 
 @dataclass(frozen=True)
