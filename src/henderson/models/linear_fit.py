@@ -18,6 +18,7 @@ from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.student import quantile, require_level, two_sided_p
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
+from .checks import Checks
 from .labels import Labels
 from .questions import Questions
 
@@ -31,7 +32,7 @@ _NO_LEVERAGE_LEFT = 1e-10
 RESIDUALS = ("response", "pearson", "standardized", "studentized", "normalized")
 
 
-class LinearFit(Questions):
+class LinearFit(Questions, Checks):
     """A fitted linear model: `hd.lm` (OLS, WLS) or `hd.gls`.
 
     Tables are data frames in the caller's own library. Properties are facts, computed when first asked for; methods are
