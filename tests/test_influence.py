@@ -54,7 +54,7 @@ def test_flags_are_those_of_r(name):
     table = fit.influence()
     terms = [f"dfbetas[{t}]" for t in np.array(fit.columns.names)[fit.columns.kept]]
     order = [*terms, "dffits", "covratio", "cooks_distance", "leverage"]
-    for flags, theirs, h in zip(table["flags"], case["influential"], table["leverage"], strict=True):
+    for flags, theirs, h in zip(table["beyond"], case["influential"], table["leverage"], strict=True):
         expected = {order[j] for j, flag in enumerate(theirs) if flag}
         if h == 1.0:
             expected.add("leverage")
@@ -62,8 +62,8 @@ def test_flags_are_those_of_r(name):
 
 
 def test_a_row_far_off_has_every_flag():
-    data = pd.DataFrame({"x": [*range(10), 14.0], "y": [*np.random.default_rng(5).normal(size=10), 30.0]})
-    flags = hd.lm("y ~ x", data).influence()["flags"]
+    data = pd.DataFrame({"x": [*range(10), 16.0], "y": [*np.random.default_rng(5).normal(size=10), 60.0]})
+    flags = hd.lm("y ~ x", data).influence()["beyond"]
     assert set(flags.iloc[10].split(", ")) == {
         "dfbetas[(Intercept)]", "dfbetas[x]", "dffits", "covratio", "cooks_distance", "leverage"
     }  # fmt: skip
@@ -232,7 +232,7 @@ def test_without_dfbetas_and_in_polars():
     data = pl.from_pandas(cases.table("cars"))
     table = hd.lm("dist ~ speed", data).influence(dfbetas=False)
     assert isinstance(table, pl.DataFrame)
-    assert table.columns[-1] == "flags"
+    assert table.columns[-1] == "beyond"
     assert not any(c.startswith("dfbetas") for c in table.columns)
 
 

@@ -52,10 +52,10 @@ def influence(
     Returns
     -------
     Without `by`, a line for each row used: row (its number in the table, from 0), fitted, residual, standardized,
-    studentized, leverage, cooks_distance, dffits, covratio, dfbetas[term] ..., flags: the measures that are beyond
+    studentized, leverage, cooks_distance, dffits, covratio, dfbetas[term] ..., beyond: the measures that are beyond
     R's `cutoffs`, "" where none is. A row of leverage 1 has NaN: without it a coefficient cannot be estimated.
 
-    With `by`: group, rows, cooks_distance, covratio, dfbetas[term] ..., flags; NaN where a coefficient cannot be
+    With `by`: group, rows, cooks_distance, covratio, dfbetas[term] ..., beyond; NaN where a coefficient cannot be
     estimated without the group.
 
     Raises
@@ -74,7 +74,7 @@ def influence(
     out |= {name: table[name] for name in ("cooks_distance", "dffits", "covratio")}
     if dfbetas:
         out |= {f"dfbetas[{name}]": column for name, column in zip(names, deletion(rows).T, strict=True)}
-    out["flags"] = flags(out, cutoffs(rows.n, rows.rank))
+    out["beyond"] = beyond(out, cutoffs(rows.n, rows.rank))
     return out
 
 
@@ -144,7 +144,7 @@ def standard_units(rows: Whitened) -> np.ndarray:
     return np.sqrt(np.einsum("ij,ij->i", inverse, inverse))
 
 
-def flags(columns: dict[str, Any], bounds: dict[str, float]) -> list[str]:
+def beyond(columns: dict[str, Any], bounds: dict[str, float]) -> list[str]:
     """For each line, the measures beyond their bound, separated by commas."""
     marks: dict[str, np.ndarray] = {}
     with np.errstate(invalid="ignore"):
@@ -157,8 +157,8 @@ def flags(columns: dict[str, Any], bounds: dict[str, float]) -> list[str]:
     if "leverage" in columns:
         marks["leverage"] |= columns["leverage"] == 1.0
     out = [""] * len(next(iter(marks.values()), ()))
-    for name, beyond in marks.items():
-        for i in np.flatnonzero(beyond):
+    for name, far in marks.items():
+        for i in np.flatnonzero(far):
             out[i] += f", {name}" if out[i] else name
     return out
 
@@ -222,5 +222,5 @@ def _by_group(
         scaled = change / (np.sqrt(without)[:, None] * standard_units(rows))
         out |= {f"dfbetas[{name}]": column for name, column in zip(names, scaled.T, strict=True)}
     bounds = cutoffs(rows.n, rank)
-    out["flags"] = flags(out, {name: bounds[name] for name in ("dfbetas", "cooks_distance")})
+    out["beyond"] = beyond(out, {name: bounds[name] for name in ("dfbetas", "cooks_distance")})
     return out
