@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "gls": ("henderson.models.gls", "gls"),
     "lm": ("henderson.models.lm", "lm"),
     "lmm": ("henderson.models.lmm", "lmm"),
     "load": ("henderson.models.archive", "load"),
@@ -28,7 +29,7 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
-_PLANNED = ("gls", "glm", "glmm", "mixture", "check", "compare", "genetics", "qtl")
+_PLANNED = ("glm", "glmm", "mixture", "check", "compare", "genetics", "qtl")
 
 __all__ = [
     "DataError",
@@ -40,6 +41,7 @@ __all__ = [
     "NotAvailableError",
     "__version__",
     "datasets",
+    "gls",
     "lm",
     "lmm",
     "load",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from . import datasets
     from .errors import DataError, FormulaError, HendersonError, ModelError, NotAvailableError
     from .models.archive import load
+    from .models.gls import gls
     from .models.linear_fit import LinearFit
     from .models.lm import lm
     from .models.lmm import lmm

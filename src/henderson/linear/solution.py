@@ -43,6 +43,10 @@ class ResidualModel(Protocol):
         """(r, r): covariance of the estimates of those parameters, in the same order."""
         ...
 
+    def components(self) -> dict[str, list]:
+        """term, estimate, std_error, bound of each parameter on its natural scale, the residual variance last."""
+        ...
+
 
 @dataclass(frozen=True)
 class Coordinates:

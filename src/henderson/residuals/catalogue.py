@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from importlib import import_module
 
+import numpy as np
+
+from ..errors import ModelError, NotAvailableError
+from ..formula.residual import Residual
+from ..frame import Frame
 from .base import Layout, Structure
+from .layout import layout_of
 
 _BUILDERS = {
     "ar1": "serial",
@@ -24,14 +30,40 @@ NUGGET = ("ar1", "ou", "arma", "exp", "gau", "sph", "mat", "ratio", "lin", "prod
 """Structures that `+ (1 | units)` may stand beside."""
 
 
-def build(layout: Layout) -> Structure:
-    """The structure of a residual term.
+def build(residual: Residual, frame: Frame, rows: np.ndarray | None, n: int) -> Structure:
+    """The structure of a residual term, on the n rows used.
 
     Raises
     ------
     DataError, ModelError : rows or options that the structure cannot have.
+    NotAvailableError : part of the grammar that this version does not fit.
     """
+    if residual.at:
+        raise NotAvailableError(
+            f"{residual.text}: sections at({', '.join(residual.at)}): are part of the grammar, but not available yet in this "
+            "version."
+        )
+    for factor in residual.factors:
+        if factor.structure not in _BUILDERS:
+            raise NotAvailableError(
+                f"{residual.term}: the structure {factor.structure} is not one of residuals in this version. "
+                f"There are {', '.join(name for name in _BUILDERS if name != 'product')}."
+            )
+    return build_layout(layout_of(residual, frame, rows, n))
+
+
+def build_layout(layout: Layout) -> Structure:
+    """The structure of a layout."""
     name = layout.factors[0].structure if len(layout.factors) == 1 else "product"
+    if layout.nugget and name not in NUGGET:
+        raise ModelError(
+            f"{layout.text}: {name} cannot have a nugget, (1 | units), beside it: "
+            + (
+                "cs with one is cs again."
+                if name == "cs"
+                else f"the structures that can are {', '.join(n for n in NUGGET if n != 'product')} and products."
+            )
+        )
     module = import_module(f".{_module(layout, name)}", __package__)
     structure: Structure = module.build(layout)
     return structure

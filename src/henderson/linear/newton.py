@@ -1,0 +1,212 @@
+"""Minimise a smooth function of a few coordinates in a box, from exact gradients, to a verdict in units of the function.
+
+First quasi-Newton steps (BFGS, damped as in Powell 1978), from the best of several starts; then Newton steps, the Hessian by
+central differences of the gradient, until the predicted decrease g'H^-1 g is below TOLERANCE. Coordinates at a bound that the
+gradient pushes outward stay there (Bertsekas 1982).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+TOLERANCE = 1e-9
+"""Predicted decrease at which the search is over."""
+_ROUGH = 1e-3
+"""Predicted decrease at which quasi-Newton steps give way to Newton's."""
+_ARMIJO = 1e-4
+_LONGEST = 2.0
+"""Longest step of any coordinate."""
+_DIFFERENCE = 1e-4
+_FLAT = 1e-7
+"""Curvature, relative to the largest, below which a direction has none."""
+_MAX_ROUGH, _MAX_NEWTON, _MAX_STARTS = 200, 40, 3
+
+Function = Callable[[np.ndarray, bool], tuple[float, np.ndarray | None]]
+"""(t, whether the gradient is wanted) -> value (infinite where it is not defined), gradient."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the iteration log."""
+
+    iteration: int
+    deviance: float
+    predicted_decrease: float
+    step: float
+    theta: np.ndarray
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where the steps ended."""
+
+    t: np.ndarray
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray
+    """At t, by differences of the gradient; rows and columns of coordinates that did not move are zero."""
+    free: np.ndarray
+    """(r,) bool: coordinates that are neither held nor at a bound."""
+    predicted_decrease: float
+    iterations: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Box:
+    """Bounds, and which coordinates may move."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    moving: np.ndarray
+
+    def inside(self, t: np.ndarray) -> np.ndarray:
+        return np.clip(t, self.lower, self.upper)
+
+    def free(self, t: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Coordinates that are not pushed against their bound."""
+        stuck = ((t <= self.lower) & (gradient >= 0)) | ((t >= self.upper) & (gradient <= 0))
+        return self.moving & ~stuck
+
+
+def minimise(
+    function: Function, starts: list[np.ndarray], box: Box, on_step: Callable[[Step], None] | None = None
+) -> Minimum:
+    """The best minimum found from `starts` (all of them tried, the best few followed)."""
+    report = on_step or (lambda step: None)
+    tried = [(function(t, False)[0], i) for i, t in enumerate(map(box.inside, starts))]
+    ranked = [box.inside(starts[i]) for value, i in sorted(tried) if np.isfinite(value)]
+    if not ranked:
+        raise ArithmeticError("the function is not defined at any start")
+    if not box.moving.any():
+        value, gradient = function(ranked[0], True)
+        assert gradient is not None
+        none = np.zeros((len(gradient), len(gradient)))
+        return Minimum(ranked[0], value, gradient, none, box.moving, 0.0, 0, True)
+    rough = [_quasi_newton(function, t, box, report) for t in ranked[:_MAX_STARTS]]
+    best = min(rough, key=lambda found: found[0])
+    return _newton(function, best[1], box, report, best[2])
+
+
+def hessian(function: Function, t: np.ndarray, box: Box, which: np.ndarray) -> np.ndarray:
+    """Second derivatives in the coordinates `which`, by differences of the gradient that stay in the box."""
+    r = len(t)
+    out = np.zeros((r, r))
+    for j in np.flatnonzero(which):
+        out[j] = _difference(function, t, box, j)
+    out = 0.5 * (out + out.T)
+    out[~which] = 0.0
+    out[:, ~which] = 0.0
+    return out
+
+
+def _difference(function: Function, t: np.ndarray, box: Box, j: int) -> np.ndarray:
+    for h in (_DIFFERENCE, _DIFFERENCE / 100):
+        up, down = t.copy(), t.copy()
+        up[j] = min(t[j] + h, box.upper[j])
+        down[j] = max(t[j] - h, box.lower[j])
+        (value, high), (other, low) = function(up, True), function(down, True)
+        if np.isfinite(value) and np.isfinite(other):
+            assert high is not None and low is not None
+            return (high - low) / (up[j] - down[j])
+    return np.zeros_like(t)
+
+
+def _quasi_newton(
+    function: Function, t: np.ndarray, box: Box, report: Callable[[Step], None]
+) -> tuple[float, np.ndarray, int]:
+    value, gradient = function(t, True)
+    assert gradient is not None
+    curvature = None
+    report(Step(0, value, float("nan"), 0.0, t))
+    for iteration in range(1, _MAX_ROUGH + 1):
+        free = box.free(t, gradient)
+        if not free.any():
+            break
+        if curvature is None:
+            curvature = np.eye(len(t)) * max(float(np.abs(gradient[free]).max()) / 0.3, 1e-8)
+        direction = np.zeros_like(t)
+        direction[free] = -np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        predicted = float(-gradient @ direction)
+        if predicted < _ROUGH and iteration > 1:
+            break
+        moved = _search(function, t, value, gradient, direction, box)
+        if moved is None:
+            break
+        share, new, value, new_gradient = moved
+        curvature = _updated(curvature, new - t, new_gradient - gradient)
+        t, gradient = new, new_gradient
+        report(Step(iteration, value, predicted, share, t))
+    return value, t, iteration
+
+
+def _updated(curvature: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Damped BFGS: the curvature stays positive definite."""
+    carried = curvature @ step
+    along, seen = float(step @ carried), float(step @ change)
+    if not along > 0:
+        return curvature
+    share = 1.0 if seen >= 0.2 * along else 0.8 * along / (along - seen)
+    change = share * change + (1.0 - share) * carried
+    return curvature + np.outer(change, change) / (step @ change) - np.outer(carried, carried) / along
+
+
+def _search(
+    function: Function, t: np.ndarray, value: float, gradient: np.ndarray, direction: np.ndarray, box: Box
+) -> tuple[float, np.ndarray, float, np.ndarray] | None:
+    """The longest of ever shorter steps that lowers the function enough; None where none does."""
+    share = min(1.0, _LONGEST / max(float(np.abs(direction).max()), 1e-300))
+    for _ in range(40):
+        new = box.inside(t + share * direction)
+        lower, new_gradient = function(new, True)
+        promised = float(gradient @ (new - t))
+        if np.isfinite(lower) and lower <= value + _ARMIJO * promised and new_gradient is not None:
+            return share, new, lower, new_gradient
+        share *= 0.35
+    return None
+
+
+def _newton(
+    function: Function, t: np.ndarray, box: Box, report: Callable[[Step], None], iteration: int
+) -> Minimum:
+    value, gradient = function(t, True)
+    assert gradient is not None
+    predicted = float("inf")
+    for _ in range(_MAX_NEWTON):
+        free = box.free(t, gradient)
+        h = hessian(function, t, box, free)
+        if not free.any():
+            return Minimum(t, value, gradient, h, free, 0.0, iteration, True)
+        direction, predicted, convex = _direction(h, gradient, free)
+        resolution = 1e-14 * max(abs(value), 1.0)
+        if convex and predicted < max(TOLERANCE, resolution):
+            # One more step costs a gradient, and is kept where it is no worse.
+            new = box.inside(t + direction)
+            better, new_gradient = function(new, True)
+            if np.isfinite(better) and better <= value + resolution and new_gradient is not None:
+                t, value, gradient = new, min(better, value), new_gradient
+            return Minimum(t, value, gradient, h, box.free(t, gradient), predicted, iteration, True)
+        moved = _search(function, t, value, gradient, direction, box)
+        if moved is None:
+            ok = convex and predicted < 1e3 * TOLERANCE + 10 * resolution
+            return Minimum(t, value, gradient, h, free, predicted, iteration, ok)
+        iteration += 1
+        share, t, value, gradient = moved
+        report(Step(iteration, value, predicted, share, t))
+    return Minimum(t, value, gradient, h, free, predicted, iteration, False)
+
+
+def _direction(h: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """A descent direction from the eigenvalues of H without their signs; what it promises; whether H is convex enough."""
+    values, vectors = np.linalg.eigh(h[np.ix_(free, free)])
+    along = vectors.T @ gradient[free]
+    floor = max(_FLAT * float(np.abs(values).max(initial=0.0)), 1e-12)
+    used = np.maximum(np.abs(values), floor)
+    # A direction without curvature in which the function does not fall either is no reason to go on.
+    negative = (values < -floor) & (along**2 / used > TOLERANCE)
+    direction = np.zeros_like(gradient)
+    direction[free] = -vectors @ (along / used)
+    return direction, float(np.sum(along**2 / used)), not negative.any()

@@ -1,0 +1,363 @@
+"""`hd.gls`: generalised least squares with a structured residual, from a formula and a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .. import design as designs
+from .. import formula as formulas
+from .. import frame as frames
+from ..design.estimability import ColumnSpace
+from ..design.record import Design
+from ..errors import FormulaError, ModelError
+from ..formula.residual import Residual, read_residual
+from ..formula.terms import Formula, VarianceTerm
+from ..frame import Frame
+from ..linear.gls import Criterion, Estimates, FittedResidual, estimates, standard_rows
+from ..linear.newton import Box, Minimum, Step, minimise
+from ..linear.solution import Coordinates as LinearCoordinates
+from ..linear.solution import LinearSolution
+from ..mixed.verdict import Status
+from ..residuals import catalogue
+from ..residuals.base import Layout, Structure
+from ..residuals.covariance import RESIDUAL, Covariance
+from ..residuals.independent import Independent
+from ..residuals.read_variances import variance_functions
+from ..sparse.threads import one_blas_thread
+from .labels import Labels
+from .linear_fit import LinearFit
+
+_MAX_ROUNDS, _SETTLED = 200, 1e-10
+"""power(fitted): refits, and the relative change of the fitted values at which they end."""
+
+
+def gls(
+    formula: str,
+    data: Any,
+    *,
+    residual: str | None = None,
+    variance: str | None = None,
+    reml: bool = True,
+    V: Any = None,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, Any] | None = None,
+    fixed_parameters: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None,
+    verbose: bool = False,
+) -> LinearFit:
+    """Fit a linear model whose residuals are correlated or of unequal variance: Var(e) = s2 S C S / weights.
+
+    Parameters
+    ----------
+    formula : `response ~ fixed terms`.
+    data : any DataFrame (pandas, polars, pyarrow ...), a dict of arrays, or the path of a CSV or Parquet file. Rows
+        need not be sorted.
+    residual : the correlation C, as a random term with one coefficient for each row. In time: "ar1(0 + time | subject)"
+        (whole steps, with gaps), "ou(0 + time | subject)" (any times), "arma(0 + time | subject, p=1, q=1)"; without a
+        time, "ar1(1 | subject)", rows are one step apart in the order in which they stand. Among visits:
+        "us(0 + visit | subject)", and "cor", "cs", "csh", "toep", "toeph", "ar1h", "ante1", "diag". One series, or space:
+        "(1 | ar1(time))", "(1 | exp(x, y))", "(1 | ar1(row):ar1(col))". With a nugget: "... + (1 | units)".
+    variance : standard deviations S relative to one another: "ident(sex)", "power(x)", "exp(x)", "const_power(x)",
+        "power(fitted)"; with parameters for each stratum "power(x | sex)"; products by `*`. For power(fitted) the fitted
+        values are held while the likelihood is maximised, and renewed until they repeat themselves, as nlme does.
+    reml : restricted likelihood (True) or likelihood (False).
+    V : known covariance of the residuals up to the factor s2: (n, n), dense or sparse, or (n,) variances.
+    weights : precision weights, an array or the name of a column: variances are divided by them.
+    offset : added to the linear predictor with coefficient 1: an array or the name of a column.
+    contrasts : coding of fixed factors by column name, for example {"Machine": "sum"}.
+    fixed_parameters : parameters held at a value, by the name `variance_components` gives them: {"phi": 0.5},
+        {"Residual": 2.5} (a variance).
+    start : parameters to start from, in the same form.
+    verbose : print one line for each iteration.
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError : what is wrong with the formula, the table, or the model for these data.
+    NotAvailableError : part of the grammar that this version does not fit.
+
+    References
+    ----------
+    Harville (1977) J. Am. Stat. Assoc. 72, 320-338; Pinheiro & Bates (2000), chapter 5.
+    """
+    parsed = formulas.parse(formula)
+    if parsed.random:
+        raise ModelError(
+            f"'{parsed.random[0].text}' is a random term: hd.lmm fits it. In hd.gls the formula has fixed terms only, and "
+            "residual= says how residuals are correlated."
+        )
+    formulas.require_available(parsed)
+    if not isinstance(reml, bool | np.bool_):
+        raise ModelError(f"reml= is True (restricted likelihood) or False (likelihood), not {reml!r}.")
+    if V is not None and residual is not None:
+        raise ModelError("V= is a known covariance and residual= one to be estimated: give one of them.")
+    spoken = None if residual is None else read_residual(residual)
+    functions = () if variance is None else formulas.parse_variance(variance)
+    frame = _read(data, parsed, spoken, functions, variance, weights, offset)
+    named = replace(parsed, names={**parsed.names, **_names(spoken, functions)})
+    design = designs.build(named, frame, weights=weights, offset=offset, contrasts=contrasts)
+    model = _Model(design, frame, spoken, V, functions, variance or "")
+    with one_blas_thread():
+        rows = standard_rows(design.X, _response(design), design.offset)
+        fitted = _fit_covariance(model, rows, bool(reml), fixed_parameters, start, verbose)
+        return _finish(formula, design, frame, fitted)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What the user said of the residuals, with the columns it names."""
+
+    design: Design
+    frame: Frame
+    residual: Residual | None
+    known: Any
+    functions: tuple[VarianceTerm, ...]
+    text: str
+
+    def structure(self) -> Structure:
+        design = self.design
+        if self.known is not None:
+            from ..residuals import known
+
+            zeros = np.zeros(design.n, dtype=np.int64)
+            layout = Layout(design.n, (), zeros, "", ("",), "V=", rows=design.rows)
+            built: Structure = known.build(self.known, layout)
+            return built
+        if self.residual is None or not self.residual.factors:
+            return Independent(design.n)
+        return catalogue.build(self.residual, self.frame, design.rows, design.n)
+
+    def covariance(self, structure: Structure, fitted: np.ndarray | None) -> Covariance:
+        design = self.design
+        functions = variance_functions(self.functions, self.text, self.frame, design.rows, fitted)
+        return Covariance(structure, functions, design.weights)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    criterion: Criterion
+    covariance: Covariance
+    minimum: Minimum
+    held: np.ndarray
+    found: Estimates
+    rounds_note: str | None
+
+
+def _read(
+    data: Any,
+    parsed: Formula,
+    residual: Residual | None,
+    functions: tuple[VarianceTerm, ...],
+    variance: str | None,
+    weights: Any,
+    offset: Any,
+) -> Frame:
+    needed = designs.needed(parsed, weights, offset)
+    extra = {name: None for name in _names(residual, functions)}
+    try:
+        return frames.read(data, {**extra, **needed}, parsed.text)
+    except FormulaError:
+        # The place of the name is in another text than the formula's.
+        frames.read(data, needed, parsed.text)
+        if residual is not None:
+            frames.read(data, residual.names, residual.text)
+        if variance is not None:
+            frames.read(data, {name: span for f in functions for name, span in f.places}, variance)
+        raise
+
+
+def _names(residual: Residual | None, functions: tuple[VarianceTerm, ...]) -> dict[str, tuple[int, int]]:
+    names = {} if residual is None else dict(residual.names)
+    for function in functions:
+        names.update(function.places)
+    return names
+
+
+def _response(design: Design) -> np.ndarray:
+    assert design.y is not None
+    return design.y
+
+
+def _fit_covariance(
+    model: _Model,
+    rows: Any,
+    reml: bool,
+    fixed_parameters: Mapping[str, float] | None,
+    start: Mapping[str, float] | None,
+    verbose: bool,
+) -> _Fitted:
+    design = model.design
+    structure = model.structure()
+    iterated = any(f.fitted for f in model.functions)
+    fitted = _least_squares(design, rows) if iterated else None
+    covariance = model.covariance(structure, fitted)
+    s2 = _held_variance(fixed_parameters, covariance, rows.coordinates.y_scale)
+    _own_variance(start, covariance, "start")
+    held, held_at = covariance.given(fixed_parameters, "fixed_parameters")
+    begun, begun_at = covariance.given(start, "start")
+    starts = [np.where(held, held_at, np.where(begun, begun_at, t)) for t in covariance.start(rows.m[:, -1])]
+    box = Box(covariance.lower, covariance.upper, ~held)
+    from ..report.progress import watch
+
+    with watch(verbose, design.n, _described(model), rows.coordinates.deviance_shift(reml)) as on_step:
+        for turn in range(_MAX_ROUNDS):
+            criterion = Criterion(covariance, rows, reml, s2)
+            minimum = _minimum(criterion, starts, box, on_step)
+            found = estimates(criterion, minimum.t)
+            if not iterated:
+                return _Fitted(criterion, covariance, minimum, held, found, None)
+            renewed = _linear(design, found.beta, rows.coordinates.kept)
+            assert fitted is not None
+            change = np.max(np.abs(renewed - fitted)) / np.max(np.abs(fitted))
+            if change < _SETTLED:
+                return _Fitted(criterion, covariance, minimum, held, found, None)
+            fitted, starts = renewed, [minimum.t]
+            natural = covariance.natural(minimum.t)
+            covariance = model.covariance(structure, fitted)
+            starts = [_same(covariance, natural, minimum.t)]
+    note = (
+        f"the fitted values of power(fitted) still change by {change:.1g} (relative) after {turn + 1} refits"
+    )
+    return _Fitted(criterion, covariance, minimum, held, found, note)
+
+
+def _same(covariance: Covariance, natural: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """t of the same parameters under renewed fitted values."""
+    out, at = t.copy(), len(covariance.structure.parameters)
+    for function, place in zip(covariance.functions, covariance.slices[1:], strict=True):
+        k = len(function.parameters)
+        values = natural[at : at + k]
+        if np.isfinite(values).all():
+            out[place] = function.coordinates(values)
+        at += k
+    return out
+
+
+def _minimum(
+    criterion: Criterion, starts: list[np.ndarray], box: Box, on_step: Callable[[Step], None] | None
+) -> Minimum:
+    try:
+        return minimise(criterion, starts, box, on_step)
+    except ArithmeticError:
+        raise ModelError(
+            "The covariance of the residuals is not positive definite at the parameters started from or held: "
+            "give others in start= or fixed_parameters=."
+        ) from None
+
+
+def _least_squares(design: Design, rows: Any) -> np.ndarray:
+    residual = rows.m[:, -1] * rows.coordinates.y_scale
+    offset = 0.0 if design.offset is None else design.offset
+    return _response(design) - offset - residual
+
+
+def _linear(design: Design, beta: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    return design.X[:, kept] @ beta
+
+
+def _held_variance(given: Mapping[str, float] | None, covariance: Covariance, y_scale: float) -> float | None:
+    value = _own_variance(given, covariance, "fixed_parameters")
+    if value is None:
+        return None
+    if covariance.functions:
+        raise ModelError(
+            "fixed_parameters: the residual variance cannot be held beside a variance function: it is the variance where the "
+            "function is 1."
+        )
+    return value / y_scale**2
+
+
+def _own_variance(given: Mapping[str, float] | None, covariance: Covariance, argument: str) -> float | None:
+    if not isinstance(given, Mapping) or RESIDUAL not in given:
+        return None
+    if covariance.structure.has_variances:
+        raise ModelError(
+            f"{argument}: {covariance.structure.name} has a variance for each position and no residual variance besides."
+        )
+    try:
+        value = float(given[RESIDUAL])
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not 0 < value < np.inf:
+        raise ModelError(
+            f"{argument}: the residual variance is one positive number, not {given[RESIDUAL]!r}."
+        )
+    return value
+
+
+def _described(model: _Model) -> str:
+    parts = [model.residual.text if model.residual else None, model.text or None]
+    if model.known is not None:
+        parts.append("V given")
+    return " with ".join(part for part in parts if part) or "independent residuals"
+
+
+def _finish(formula: str, design: Design, frame: Frame, fitted: _Fitted) -> LinearFit:
+    criterion, found = fitted.criterion, fitted.found
+    coordinates = criterion.rows.coordinates
+    residual = FittedResidual(fitted.covariance, criterion, fitted.minimum, fitted.held, found.root)
+    names = design.x_names
+    aliases = _aliases(design, coordinates)
+    space = ColumnSpace(names, coordinates.kept, coordinates.dropped, aliases)
+    labels = Labels(
+        formula,
+        design.response,
+        tuple(names[j] for j in coordinates.kept),
+        tuple(names[j] for j in coordinates.dropped),
+        (),
+    )
+    solution = LinearSolution(
+        LinearCoordinates(coordinates.n, coordinates.kept, coordinates.dropped),
+        found.beta,
+        found.root,
+        found.rss,
+        found.scale2,
+        found.deviance,
+        reml=criterion.reml,
+        scale_known=criterion.s2 is not None,
+        residual=residual,
+    )
+    return LinearFit(labels, solution, space, design.library, design, frame, _status(fitted, residual))
+
+
+def _aliases(design: Design, coordinates: Any) -> np.ndarray:
+    """The dropped columns of X as combinations of the kept ones, (rank, dropped)."""
+    kept, dropped = coordinates.kept, coordinates.dropped
+    if not len(kept) or not len(dropped):
+        return np.zeros((len(kept), len(dropped)))
+    q = design.X[:, kept] @ coordinates.coefficient_rows(np.eye(len(kept)))
+    return coordinates.coefficient_rows(q.T @ design.X[:, dropped])
+
+
+def _status(fitted: _Fitted, residual: FittedResidual) -> Status:
+    minimum = fitted.minimum
+    notes = list(
+        dict.fromkeys(said for j, said in residual.edges.items() if not residual._held_parameters[j])
+    )
+    converged = minimum.converged and fitted.rounds_note is None
+    verdict = "not converged" if not converged else "boundary" if notes else "converged"
+    names = [p.name for p in fitted.covariance.parameters]
+    if converged:
+        for direction in residual.flat:
+            moved = _involved(fitted.covariance, direction)
+            notes.append(
+                "not identifiable: the criterion does not change along a combination of "
+                f"{', '.join(names[j] for j in moved)} (the residual variance moving with it)"
+            )
+    if fitted.rounds_note:
+        notes.append(fitted.rounds_note)
+    return Status(verdict, minimum.predicted_decrease, minimum.iterations, tuple(notes))
+
+
+def _involved(covariance: Covariance, direction: np.ndarray) -> list[int]:
+    out, at = [], 0
+    for part, place in zip((covariance.structure, *covariance.functions), covariance.slices, strict=True):
+        here = np.abs(direction[place]) > 1e-3
+        k = len(part.parameters)
+        out += [at + j for j in range(k) if (here[j] if k == len(here) else here.any())]
+        at += k
+    return out

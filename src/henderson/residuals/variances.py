@@ -1,0 +1,180 @@
+"""Variance functions: the standard deviation of each row relative to others, s_i(t), log-linear or nearly so.
+
+    ident(g)        s = ratio of the level of g, 1 in its first level
+    power(x)        s = x^power                     (|fitted|^power for power(fitted))
+    exp(x)          s = exp(expon x)
+    const_power(x)  s = const + x^power,  const >= 0
+
+with parameters of their own in each stratum for power(x | g). The criterion does not change when s is multiplied by a
+constant, so coordinates are chosen for x over its geometric mean (or its standard deviation), and `log_scale` gives the constant
+that leads back to the definitions above, on which the reported residual variance rests.
+
+Source: Pinheiro & Bates (2000), section 5.2, whose parametrisation the reports follow.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from .base import Parameter
+
+
+class VarianceFunction(ABC):
+    """s_i(t) of the n rows of the design, in their order."""
+
+    parameters: tuple[Parameter, ...]
+    lower: np.ndarray
+    upper: np.ndarray
+    text: str
+
+    @property
+    def n_coordinates(self) -> int:
+        return len(self.lower)
+
+    @abstractmethod
+    def start(self) -> np.ndarray: ...
+
+    @abstractmethod
+    def log_sd(self, t: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """log s (n,), up to `log_scale`, and its derivatives (n_coordinates, n)."""
+
+    @abstractmethod
+    def natural(self, t: np.ndarray) -> np.ndarray: ...
+
+    @abstractmethod
+    def coordinates(self, natural: np.ndarray) -> np.ndarray:
+        """t of reported parameters. Raises ModelError."""
+
+    def log_scale(self, t: np.ndarray) -> float:
+        """Added to `log_sd` it gives the log of s as defined."""
+        return 0.0
+
+    def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
+        return []
+
+
+class Ident(VarianceFunction):
+    """A standard deviation for each level, as its ratio to the first level's; t = log ratios."""
+
+    def __init__(self, text: str, codes: np.ndarray, labels: Sequence[Any]):
+        self.text, self.codes = text, codes
+        m = len(labels)
+        if m < 2:
+            raise ModelError(
+                f"variance: {text} has one level only ({labels[0]}) in the rows used: there is no ratio to estimate."
+            )
+        self.parameters = tuple(Parameter(f"ident({label})") for label in list(labels)[1:])
+        self.lower, self.upper = np.full(m - 1, -np.inf), np.full(m - 1, np.inf)
+
+    def start(self) -> np.ndarray:
+        return np.zeros(len(self.lower))
+
+    def log_sd(self, t: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        out = np.append(0.0, t)[self.codes]
+        if not slopes:
+            return out, None
+        return out, (self.codes == np.arange(1, len(t) + 1)[:, None]).astype(np.float64)
+
+    def natural(self, t: np.ndarray) -> np.ndarray:
+        return np.exp(t)
+
+    def coordinates(self, natural: np.ndarray) -> np.ndarray:
+        if not (natural > 0).all():
+            raise ModelError(f"variance: ratios of standard deviations in {self.text} are positive.")
+        return np.log(natural)
+
+
+class Linear(VarianceFunction):
+    """log s = coefficient * z: power (z = log x) and exp (z = x); t = coefficient * spread of z."""
+
+    def __init__(self, text: str, names: Sequence[str], z: np.ndarray, codes: np.ndarray):
+        self.text = text
+        r = len(names)
+        if np.ptp(z) == 0:
+            raise ModelError(f"variance: the covariate of {text} is the same in every row.")
+        self.origin = 0.0
+        if r == 1:
+            self.origin = float(np.mean(z))
+        self.spread = float(np.std(z))
+        self.z = (z - self.origin) / self.spread
+        self.codes = codes
+        self.parameters = tuple(map(Parameter, names))
+        self.lower, self.upper = np.full(r, -np.inf), np.full(r, np.inf)
+
+    def start(self) -> np.ndarray:
+        return np.zeros(len(self.lower))
+
+    def log_sd(self, t: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        out = t[self.codes] * self.z
+        if not slopes:
+            return out, None
+        return out, (self.codes == np.arange(len(t))[:, None]) * self.z
+
+    def natural(self, t: np.ndarray) -> np.ndarray:
+        return t / self.spread
+
+    def coordinates(self, natural: np.ndarray) -> np.ndarray:
+        return natural * self.spread
+
+    def log_scale(self, t: np.ndarray) -> float:
+        return float(t[0]) * self.origin / self.spread if self.origin else 0.0
+
+
+class ConstPower(VarianceFunction):
+    """s = const + x^power, as w + (1 - w) (x / its geometric mean)^power; t = (w, power * spread of log x), 0 <= w <= 1."""
+
+    def __init__(self, text: str, column: str, x: np.ndarray):
+        self.text = text
+        with np.errstate(divide="ignore"):
+            log_x = np.log(x)
+        live = np.isfinite(log_x)
+        if not live.any() or np.ptp(x) == 0:
+            raise ModelError(f"variance: the covariate of {text} is the same in every row.")
+        self.origin, self.spread = float(np.mean(log_x[live])), float(np.std(log_x[live])) or 1.0
+        self.z = (log_x - self.origin) / self.spread
+        self.has_zero = not live.all()
+        self.parameters = (Parameter(f"const({column})"), Parameter(f"power({column})"))
+        # At x = 0, s is const alone, which must not be 0, and the power must be positive.
+        tiny = 1e-10 if self.has_zero else 0.0
+        self.lower, self.upper = np.array([tiny, tiny if self.has_zero else -np.inf]), np.array([1.0, np.inf])
+
+    def start(self) -> np.ndarray:
+        return np.array([0.3, 0.7 * self.spread])
+
+    def log_sd(self, t: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        w, power = t
+        x = np.exp(np.where(np.isfinite(self.z), power * self.z, -np.inf))
+        s = w + (1.0 - w) * x
+        if not slopes:
+            return np.log(s), None
+        with np.errstate(invalid="ignore"):
+            zx = np.where(x > 0, self.z * x, 0.0)
+        return np.log(s), np.stack([(1.0 - x) / s, (1.0 - w) * zx / s])
+
+    def natural(self, t: np.ndarray) -> np.ndarray:
+        w, power = t[0], t[1] / self.spread
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.array([w / (1.0 - w) * np.exp(power * self.origin) if w < 1 else np.inf, power])
+
+    def coordinates(self, natural: np.ndarray) -> np.ndarray:
+        const, power = map(float, natural)
+        if not const >= 0:
+            raise ModelError(f"variance: the constant of {self.text} is not negative.")
+        relative = const * np.exp(-power * self.origin)
+        return np.array([relative / (1.0 + relative), power * self.spread])
+
+    def log_scale(self, t: np.ndarray) -> float:
+        return float(t[1] / self.spread * self.origin - np.log1p(-t[0])) if t[0] < 1 else 0.0
+
+    def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
+        if t[0] <= self.lower[0]:
+            return [(0, f"the constant of {self.text} is estimated as 0, on the boundary")]
+        if t[0] >= 1.0 - 1e-9:
+            said = f"the constant of {self.text} is estimated as infinite, on the boundary: the variance does not change with it"
+            return [(0, said), (1, said)]
+        return []
