@@ -32,7 +32,8 @@ def build(
     *,
     weights: Any = None,
     offset: Any = None,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
+    state: dict[str, dict[str, Any]] | None = None,
 ) -> Design:
     """y, X and the random blocks.
 
@@ -43,6 +44,7 @@ def build(
     ----------
     weights, offset : column name, or (n,) numbers for all rows of the table. Weights are precisions: the
         variance of a row is sigma^2 / weight. A weight must be there for every row used.
+    state : what transforms remember, where it is known already (a part of a file is built as the whole).
     contrasts : column -> "Treatment", "Sum", "Helmert", "Poly", "SAS" or "Diff".
 
     Raises
@@ -52,6 +54,7 @@ def build(
     names = needed(formula, offset=offset)
     rows, dropped = complete_rows(frame, list(names))
     evaluator = evaluator_of(formula, frame, rows, chosen_contrasts(contrasts, formula))
+    evaluator.state.update(state or {})
     y = np.array(evaluator.numeric(formula.response))
     structure = structure_of(formula.terms, formula, evaluator)
     x_columns = fixed_columns(structure, formula, evaluator)

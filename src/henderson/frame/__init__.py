@@ -6,6 +6,6 @@ sorting the rows.
 """
 
 from henderson.frame.column import Column, Frame, Label
-from henderson.frame.read import give_back, library_here, read
+from henderson.frame.read import check_columns, give_back, library_here, read
 
-__all__ = ["Column", "Frame", "Label", "give_back", "library_here", "read"]
+__all__ = ["Column", "Frame", "Label", "check_columns", "give_back", "library_here", "read"]

@@ -70,6 +70,19 @@ def read(data: Any, names: Iterable[str] | Mapping[str, Span | None], text: str 
     return _typed(columns, library, 0 if columns else _length(table))
 
 
+def check_columns(path: Path, names: Mapping[str, Span | None], text: str | None = None) -> tuple[str, ...]:
+    """The names, once each is known to be a column of the file.
+
+    Raises
+    ------
+    FormulaError, DataError : as `read`.
+    """
+    check_file(path)
+    header = read_header(path, file_kind(path))
+    _check_names(list(names), header, names, text)
+    return tuple(names) or tuple(header[:1])
+
+
 def _mapping_length(data: Mapping[str, Any], wanted: list[str]) -> int:
     first = next(iter(data.values()), ())
     return 0 if wanted or not hasattr(first, "__len__") else len(first)

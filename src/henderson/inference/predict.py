@@ -40,7 +40,9 @@ class Predictable(Protocol):
     def design(self) -> Design: ...
     @property
     def aliases(self) -> np.ndarray: ...
-    def satterthwaite_df(self, rows: np.ndarray) -> np.ndarray: ...
+    @property
+    def df_residual(self) -> int: ...
+    def denominator_df(self, rows: np.ndarray, method: str | None = None) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -302,15 +304,17 @@ def _variance(fit: Predictable, rows: Rows, random_effects: bool) -> np.ndarray:
 def _half_width(
     fit: Predictable, rows: Rows, variance: np.ndarray, random_effects: bool, interval: str, level: float
 ) -> np.ndarray:
+    linear = not fit.solution.covariances
     if interval == "confidence":
         normal = random_effects or not rows.x.shape[1]
-        df = np.full(len(variance), np.inf) if normal else _each_once(fit.satterthwaite_df, rows.x)
+        df = np.full(len(variance), np.inf) if normal else _each_once(fit.denominator_df, rows.x)
         return quantile(level, df) * np.sqrt(variance)
     total = variance + fit.solution.scale2 / rows.weights
     if not random_effects:
         for z, sigma in zip(rows.z, fit.solution.covariances, strict=True):
             total = total + np.einsum("ij,jk,ik->i", z, sigma, z)
-    return quantile(level, np.full(len(total), np.inf)) * np.sqrt(total)
+    df = float(fit.df_residual) if linear and not fit.solution.scale_known else np.inf
+    return quantile(level, np.full(len(total), df)) * np.sqrt(total)
 
 
 def _each_once(of_rows: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:

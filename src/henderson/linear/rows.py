@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class DesignRows:
         if self.n * self.p <= _SEGMENTS * _ENTRIES:
             return [partial(self._blocks, 0, self.n, step)]
         ends = np.linspace(0, self.n, _SEGMENTS + 1).astype(int)
-        return [partial(self._blocks, int(a), int(b), step) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        return [partial(self._blocks, int(a), int(b), step) for a, b in pairwise(ends)]
 
     def _blocks(self, start: int, stop: int, step: int, centre: Centre | None) -> Iterator[np.ndarray]:
         room = np.empty((step, self.p + 1), order="F")

@@ -53,7 +53,8 @@ from ..mixed.standardise import Coordinates
 from ..mixed.verdict import Status
 from ..structures import make
 from .labels import Labels, TermLabels
-from .mixed_fit import MixedFit, Saved
+from .mixed_fit import MixedFit
+from .saved import Saved
 
 FORMAT = "henderson-fit"
 VERSION = 1

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from .. import formula as formulas
 from ..design.estimability import ColumnSpace
-from ..errors import ModelError
+from ..errors import ModelError, NotAvailableError
 from ..frame import give_back
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.student import quantile, require_level, two_sided_p
@@ -21,6 +22,7 @@ from ..mixed.verdict import Status
 from .checks import Checks
 from .labels import Labels
 from .questions import Questions
+from .saved import Saved, input_notes
 
 if TYPE_CHECKING:
     from ..design import Design
@@ -45,9 +47,11 @@ class LinearFit(Questions, Checks):
         solution: LinearSolution,
         space: ColumnSpace,
         library: str,
-        design: Design,
+        design: Design | None = None,
         frame: Frame | None = None,
         status: Status | None = None,
+        saved: Saved | None = None,
+        notes: tuple[str, ...] = (),
     ):
         self.labels = labels
         self.solution = solution
@@ -56,6 +60,8 @@ class LinearFit(Questions, Checks):
         self.frame = frame
         self.status = status or Status("converged", 0.0, 0, ())
         self._design = design
+        self._saved = saved
+        self._notes = notes
 
     # -- facts -------------------------------------------------------------------------------------------
 
@@ -66,13 +72,24 @@ class LinearFit(Questions, Checks):
 
     @property
     def design(self) -> Design:
-        """The rows of the fit."""
+        """The rows of the fit; a loaded fit has none, nor has one whose rows stayed in their file."""
+        if self._design is None:
+            assert self._saved is not None
+            raise self._saved.no_rows()
         return self._design
 
     @cached_property
     def spec(self) -> Mapping[str, Any]:
         """What makes the columns of the model again from a new table; JSON holds it."""
-        return self.design.spec
+        return self.design.spec if self._saved is None else self._saved.spec
+
+    @property
+    def model_notes(self) -> tuple[str, ...]:
+        """What the formula does not say: weights, an offset given apart, another covariance of the coefficients."""
+        if self._saved is not None:
+            return self._saved.notes
+        notes = [*input_notes(self.design, self.spec), *self._notes]
+        return tuple(notes)
 
     @property
     def formula(self) -> str:
@@ -128,6 +145,46 @@ class LinearFit(Questions, Checks):
         return self.solution.rss
 
     @property
+    def intercept(self) -> bool:
+        """Whether the constant is among the columns of the model."""
+        return () in formulas.parse(self.formula).terms
+
+    @property
+    def r_squared(self) -> float:
+        """1 - RSS / sum of squares of y about its mean (about 0 without an intercept). For gls: NaN, it has none."""
+        if self.generalised or not self.solution.total > 0:
+            return float("nan")
+        return 1.0 - self.rss / self.solution.total
+
+    @property
+    def adj_r_squared(self) -> float:
+        """R^2 with both mean squares: 1 - (1 - R^2) (n - intercept) / df_residual."""
+        df = self.nobs - self.intercept
+        return 1.0 - (1.0 - self.r_squared) * df / self.df_residual if self.df_residual > 0 else float("nan")
+
+    @cached_property
+    def f_statistic(self) -> tuple[float, int, float]:
+        """F of all coefficients but the intercept, its numerator and denominator degrees of freedom; a Wald test with the
+        fit's own `vcov`."""
+        rows = self.solution.root[int(self.intercept) :]
+        if not len(rows) or not self.df_residual > 0:
+            return float("nan"), len(rows), float(self.df_residual)
+        effect = rows @ self.coefficients
+        spread_of = rows @ self.vcov @ rows.T
+        value = float(effect @ np.linalg.solve(spread_of, effect)) / len(rows)
+        return value, len(rows), float(self.df_residual)
+
+    @property
+    def theta(self) -> np.ndarray:
+        """Parameters of the covariance of the residuals, without the residual variance; () for lm."""
+        residual = self.solution.residual
+        return (
+            np.zeros(0)
+            if residual is None
+            else np.asarray(self.variance_components_columns()["estimate"][:-1])
+        )
+
+    @property
     def sigma(self) -> float:
         """Residual standard deviation, sqrt(RSS / (n - rank X))."""
         return float(np.sqrt(self.solution.scale2))
@@ -155,12 +212,12 @@ class LinearFit(Questions, Checks):
     @property
     def n_dropped(self) -> int:
         """Rows left out because a column the model uses was missing there."""
-        return self.design.n_dropped
+        return self.design.n_dropped if self._saved is None else self._saved.n_dropped
 
     @property
     def rows_note(self) -> str:
         """How many rows were left out and which columns were missing there; "" when none."""
-        return self.design.dropped
+        return self.design.dropped if self._saved is None else self._saved.rows_note
 
     @property
     def sequential_root(self) -> np.ndarray:
@@ -216,6 +273,31 @@ class LinearFit(Questions, Checks):
             "conf_low": beta - half,
             "conf_high": beta + half,
         }
+
+    @cached_property
+    def variance_components(self):
+        """group, term, estimate, std_error, bound: the parameters of the covariance of the residuals on their natural
+        scale, the residual variance last.
+
+        `bound` is "P" (inside its range), "B" (on the boundary; no standard error) or "F" (held by the user), as ASReml
+        marks them.
+        """
+        return give_back(self.variance_components_columns(), self.library)
+
+    def variance_components_columns(self) -> dict[str, list]:
+        """`variance_components` as plain columns."""
+        residual = self.solution.residual
+        if residual is not None:
+            rows = residual.components()
+        else:
+            error = self.solution.scale2 * np.sqrt(2.0 / self.df_residual) if self.df_residual else np.nan
+            rows = {
+                "term": ["Residual"],
+                "estimate": [self.solution.scale2],
+                "std_error": [float(error)],
+                "bound": ["P"],
+            }
+        return {"group": ["Residual"] * len(rows["term"]), **rows}
 
     # -- rows --------------------------------------------------------------------------------------------
 
@@ -325,11 +407,70 @@ class LinearFit(Questions, Checks):
             weights=weights,
         )
 
-    def satterthwaite_df(self, rows: np.ndarray) -> np.ndarray:
-        """Degrees of freedom of combinations of the coefficients by the fit's own method (`denominator_df`)."""
-        return self.denominator_df(rows)
+    def simulate(self, n: int | None = None, seed: int | np.random.Generator | None = None) -> np.ndarray:
+        """Responses drawn from the fitted model, for each row of the data; NaN where a row was left out.
+
+        n : how many; None gives one response as (rows,), a number an array (rows, n).
+        seed : a number or a NumPy generator.
+        """
+        from ..inference.simulate import simulate
+
+        if self.generalised:
+            raise NotAvailableError(
+                "simulate: responses with correlated errors are not drawn yet in this version."
+            )
+        return simulate(self, n, seed)  # type: ignore[arg-type]
+
+    def refit(self, response: Any) -> LinearFit:
+        """The same model for another response (ordinary and weighted least squares): one number for each row of the fit, or
+        of the data."""
+        from .lm import refit
+
+        return refit(self, response)
+
+    def save(self, path: Any) -> None:
+        """Write the fit to a zip of JSON and .npy arrays (see `models.archive`). It holds no rows of the data."""
+        from .archive import save
+
+        save(self, path)
 
     # -- reports -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def residual_quantiles(self) -> np.ndarray | None:
+        """Least, first quartile, median, third quartile and greatest residual (gls: normalised); None where no rows are
+        held."""
+        if self._saved is not None:
+            return self._saved.residual_quantiles
+        return np.quantile(
+            self._residuals("normalized" if self.generalised else "response"), [0, 0.25, 0.5, 0.75, 1]
+        )
+
+    def summary(self, correlation: bool | None = None) -> str:
+        """The fit as text, in the layout of R's lm (and of nlme for gls). `correlation=True` prints the correlations of the
+        coefficients."""
+        from ..report.linear_summary import summary
+
+        return summary(self, bool(correlation))
+
+    def tidy(self, effects: str = "fixed", level: float = 0.95) -> Any:
+        """broom's table of "fixed" effects, or "ran_pars": the parameters of the residuals' covariance."""
+        from ..report.tables import tidy_linear
+
+        require_level(level, "tidy")
+        return give_back(tidy_linear(self, effects, level), self.library)
+
+    def glance(self) -> Any:
+        """One row: r_squared, adj_r_squared, sigma, statistic, p_value, df, loglik, aic, bic, deviance, df_residual, nobs ..."""
+        from ..report.tables import glance_linear
+
+        return give_back(glance_linear(self), self.library)
+
+    def augment(self) -> Any:
+        """The rows of the fit with response and covariates, and fitted, resid, hat, sigma without the row, cooksd, std_resid."""
+        from ..report.tables import augment_linear
+
+        return give_back(augment_linear(self), self.library)
 
     @property
     def plot(self) -> Plots:
@@ -338,8 +479,19 @@ class LinearFit(Questions, Checks):
 
         return Plots(self)
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise ModelError(
+            "a fit is not pickled (nor copied): fit.save(path) writes it, and henderson.load(path) reads it, "
+            "in another process too."
+        )
+
     def __repr__(self) -> str:
-        return f"<LinearFit {self.formula} | {self.nobs} rows, sigma {self.sigma:.6g}>"
+        return f"<LinearFit {self.formula} | {self.nobs} rows, sigma {self.sigma:.6g}; print(fit.summary()) for more>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.summary())}</pre>"
 
 
 def _unknown_df(method: str) -> ModelError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +13,22 @@ from .. import design as designs
 from .. import formula as formulas
 from .. import frame as frames
 from ..design.estimability import ColumnSpace
-from ..errors import ModelError
+from ..errors import DataError, ModelError, NotAvailableError
 from ..linear.least_squares import LeastSquares, least_squares
 from ..linear.rows import DesignRows
 from ..linear.solution import Coordinates, LinearSolution
+from ..memory import machine_memory
 from ..mixed.standardise import LARGEST
+from ..report.progress import rows_line
 from ..sparse.threads import one_blas_thread
+from ..stream import Batches, FileRows, bytes_of, scan, size_in_memory
 from .labels import Labels
 from .linear_fit import LinearFit
+from .saved import Saved
 
 if TYPE_CHECKING:
     from ..design import Design
+    from ..formula import Formula
     from ..frame import Frame
 
 
@@ -32,16 +39,122 @@ def lm(
     weights: Any = None,
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
+    vcov: str | None = None,
+    memory_limit: Any = None,
 ) -> LinearFit:
-    """Fit a linear model by ordinary or weighted least squares."""
+    """Fit a linear model by ordinary or weighted least squares.
+
+    Parameters
+    ----------
+    formula : `response ~ fixed terms` (docs/formula.md). X may have more columns than its rank: those that depend on the ones
+        before them are dropped, named in `fit.dropped`, and whatever is not estimable is refused with the reason.
+    data : any DataFrame (pandas, polars, pyarrow ...), a dict of arrays, or the path of a CSV or Parquet file.
+    weights : precision weights, Var(e_i) = sigma^2 / w_i: an array or the name of a column. Positive.
+    offset : added to the mean with coefficient 1: an array or the name of a column.
+    contrasts : coding of factors by column name, for example {"Machine": "Sum"}.
+    vcov : covariance of the coefficients. None is sigma^2 (X'X)^-1; "HC0" to "HC4" allow for unequal variances (White 1980,
+        MacKinnon & White 1985), "cluster(g)" for correlation within the levels of column g.
+    memory_limit : bytes, or a text such as "200 MB". A Parquet file whose columns are larger is read a few rows at a time,
+        three times; so is one larger than half of the machine's memory. The estimates are the same; the fit then has no rows.
+
+    Returns
+    -------
+    LinearFit. Standard errors use sigma^2 = RSS / (n - rank X).
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError : what is wrong with the formula, the table, or the model for these data.
+
+    References
+    ----------
+    Searle (1971) Linear Models; Golub & Van Loan (2013), ch. 5; Bjorck (1996).
+    """
     parsed = formulas.parse(formula)
     if parsed.random:
+        term = parsed.random[0]
         raise ModelError(
-            f"'{parsed.random[0].text}' is a random term: hd.lmm fits it, hd.lm has fixed terms only."
+            f"{term.text} is a random term: hd.lmm fits models that have one, hd.lm those with fixed terms alone."
         )
-    frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
-    design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
-    return fit_rows(formula, design, frame)
+    if len(parsed.responses) > 1:
+        formulas.require_available(parsed)
+    limit = None if memory_limit is None else bytes_of(memory_limit)
+    if isinstance(data, (str, Path)) and _larger_than_limit(
+        Path(data).expanduser(), parsed, weights, offset, limit
+    ):
+        fit = _from_file(formula, parsed, Path(data).expanduser(), limit, weights, offset, contrasts, vcov)
+    else:
+        frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
+        design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
+        fit = fit_rows(formula, design, frame)
+    return fit if vcov is None else fit.with_vcov(vcov)
+
+
+def _larger_than_limit(path: Path, parsed: Formula, weights: Any, offset: Any, limit: int | None) -> bool:
+    from ..frame.files import file_kind
+
+    if limit is None and (not path.is_file() or file_kind(path) != "parquet"):
+        return False
+    size = size_in_memory(path, list(designs.needed(parsed, weights, offset)))
+    return size > (machine_memory() // 2 if limit is None else limit)
+
+
+def _from_file(
+    formula: str,
+    parsed: Formula,
+    path: Path,
+    limit: int | None,
+    weights: Any,
+    offset: Any,
+    contrasts: Mapping[str, Any] | None,
+    vcov: str | None,
+) -> LinearFit:
+    """Least squares of a Parquet file, a few rows at a time: one pass to know its columns, then least squares' own."""
+    for name, given in (("weights", weights), ("offset", offset)):
+        if given is not None and not isinstance(given, str):
+            raise DataError(
+                f"{name}: a file that is read in parts has its {name} in a column: give its name."
+            )
+    if vcov is not None:
+        raise ModelError(
+            f"vcov={vcov!r} needs the rows, and a file that is read in parts leaves none. Raise memory_limit, or leave vcov out."
+        )
+    room = limit or machine_memory() // 2
+    names = frames.check_columns(path, designs.needed(parsed, weights, offset), parsed.text)
+    with rows_line(f"reading {path.name}") as tick:
+        batches = Batches(path, names, _batch(room, len(names)))
+        found = scan(parsed, batches, room, weights=weights, offset=offset, contrasts=contrasts, tick=tick)
+        spec, x_names = found.design.spec, found.design.x_names
+        rows = FileRows(
+            spec,
+            Batches(path, names, _batch(room, len(names) + len(x_names))),
+            found.n,
+            weights,
+            0 if found.design.columns.intercept == 0 else None,
+            tick,
+        )
+        with one_blas_thread():
+            solved = least_squares(rows)
+    solution = linear_solution(solved, found.n, rows.log_weights)
+    saved = Saved(
+        spec,
+        found.n_read - found.n,
+        found.dropped,
+        (
+            *((f"weights: {weights}",) if weights else ()),
+            *((f"offset: {offset}",) if offset else ()),
+            f"rows: {found.n_read:,} read from {path.name} in parts",
+        ),
+        None,
+        solved.aliases,
+        "This fit read its rows from a file in parts and holds none of them",
+    )
+    labels = labels_of(formula, found.design, solved)
+    return LinearFit(labels, solution, space_of(x_names, solved), "pandas", saved=saved)
+
+
+def _batch(room: int, columns: int) -> int:
+    """Rows read at a time: several copies of them must fit."""
+    return int(min(2**18, max(1024, room // (64 * columns))))
 
 
 def fit_rows(formula: str, design: Design, frame: Frame | None) -> LinearFit:
@@ -61,6 +174,26 @@ def fit_rows(formula: str, design: Design, frame: Frame | None) -> LinearFit:
         design,
         frame,
     )
+
+
+def refit(fit: LinearFit, response: Any) -> LinearFit:
+    """Least squares of the same design with another response, given for the rows of the fit or of the data."""
+    design = fit.design
+    if fit.generalised:
+        raise NotAvailableError(
+            "refit: a generalised fit is not fitted again to another response yet; call hd.gls."
+        )
+    try:
+        values = np.asarray(response, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError("refit: the response is an array of numbers.") from None
+    if design.rows is not None and values.shape == (design.n_read,):
+        values = values[design.rows]
+    if values.shape != (design.n,) or not np.isfinite(values).all():
+        raise ModelError(
+            f"refit needs {design.n} finite numbers, one for each row of the fit, not shape {values.shape}."
+        )
+    return fit_rows(fit.formula, replace(design, y=values), fit.frame)
 
 
 def linear_solution(found: LeastSquares, n: int, log_weights: float) -> LinearSolution:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from ..mixed.solution import Solution
 from ..mixed.verdict import Status, singular_pairs
 from .labels import Labels
 from .questions import Questions
+from .saved import Saved, input_notes
 
 if TYPE_CHECKING:
     from ..design import Design
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
 _NO_LEVERAGE_LEFT = 1e-10
 """1 - leverage below which it is rounding alone."""
 RESIDUALS = ("response", "pearson", "standardized", "marginal")
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What a fit that was loaded knows of the rows it was fitted to."""
-
-    spec: Mapping[str, Any]
-    n_dropped: int
-    rows_note: str
-    notes: tuple[str, ...]
-    residual_quantiles: np.ndarray
-    aliases: np.ndarray
 
 
 class MixedFit(Questions):
@@ -189,11 +177,7 @@ class MixedFit(Questions):
         """What the formula does not say: weights, an offset given apart, covariances held by the user."""
         if self._saved is not None:
             return self._saved.notes
-        notes = []
-        for name, given in (("weights", self.design.weights), ("offset", self.design.offset)):
-            column = self.spec[name]
-            if column or (given is not None and (name == "weights" or self.spec["offset_array"])):
-                notes.append(f"{name}: {column or 'given as an array'}")
+        notes = input_notes(self.design, self.spec)
         held = [
             term.text
             for term, t in zip(self.labels.terms, self.solution.problem.held, strict=True)
@@ -379,10 +363,8 @@ class MixedFit(Questions):
     def design(self) -> Design:
         """The rows of the fit; a loaded fit has none."""
         if self._design is None:
-            raise ModelError(
-                "This fit was loaded from a file, which holds no rows: fitted values, residuals, "
-                "simulation and refits need the data. Use fit.predict(data), or fit the model again."
-            )
+            assert self._saved is not None
+            raise self._saved.no_rows()
         return self._design
 
     @cached_property

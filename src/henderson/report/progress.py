@@ -40,9 +40,35 @@ def watch(verbose: bool, n: int, description: str, deviance_shift: float) -> Ite
     if n < SMALL or not _is_terminal():
         yield None
         return
-    line = _Line(n, deviance_shift)
+    line = _Line(f"{n:,} rows, first look at the equations")
+
+    def on_step(step: Step) -> None:
+        line.say(
+            f"{n:,} rows, iteration {step.iteration}: criterion {step.deviance + deviance_shift:.4f}, "
+            f"predicted decrease {max(step.predicted_decrease, 0.0):.1g}"
+        )
+
     try:
-        yield line.step
+        yield on_step
+    finally:
+        line.close()
+
+
+@contextmanager
+def rows_line(what: str) -> Iterator[Callable[[int], None]]:
+    """Something to call with the number of rows just done; a line with their sum shows where somebody is looking."""
+    if not _is_terminal():
+        yield lambda rows: None
+        return
+    line, done = _Line(what), 0
+
+    def tick(rows: int) -> None:
+        nonlocal done
+        done += rows
+        line.say(f"{what}: {done:,} rows")
+
+    try:
+        yield tick
     finally:
         line.close()
 
@@ -79,9 +105,8 @@ class _Line:
     runs.
     """
 
-    def __init__(self, n: int, shift: float):
-        self._rows, self._shift = n, shift
-        self._text = f"{n:,} rows, first look at the equations"
+    def __init__(self, text: str):
+        self._text = text
         self._status: Any = None
         self._lock = threading.Lock()
         self._closed = False
@@ -97,11 +122,8 @@ class _Line:
                 self._status = Console(stderr=True).status(self._text)
                 self._status.start()
 
-    def step(self, step: Step) -> None:
-        self._text = (
-            f"{self._rows:,} rows, iteration {step.iteration}: criterion {step.deviance + self._shift:.4f}, "
-            f"predicted decrease {max(step.predicted_decrease, 0.0):.1g}"
-        )
+    def say(self, text: str) -> None:
+        self._text = text
         with self._lock:
             if self._status is not None:
                 self._status.update(self._text)

@@ -29,7 +29,7 @@ def summary(fit: Any, correlation: bool | None = None) -> str:
         _residuals(fit),
         _random(fit),
         _fixed(fit),
-        _correlations(fit, correlation),
+        correlations(fit, correlation),
         _notes(fit),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -54,10 +54,14 @@ def _criterion(fit: Any) -> str:
 
 
 def _residuals(fit: Any) -> str:
-    numbers = rounded(fit.residual_quantiles, 4)
+    return five_numbers("Scaled residuals:", rounded(fit.residual_quantiles, 4))
+
+
+def five_numbers(title: str, numbers: list[str]) -> str:
+    """Least, quartiles and greatest of the residuals."""
     names = ["Min", "1Q", "Median", "3Q", "Max"]
     lines = table([[name, number] for name, number in zip(names, numbers, strict=True)], set())
-    return "\n".join(["Scaled residuals:", *lines])
+    return "\n".join([title, *lines])
 
 
 def _random(fit: Any) -> str:
@@ -94,6 +98,11 @@ def _correlation(sigma: np.ndarray, sd: np.ndarray, i: int, j: int) -> str:
 def _fixed(fit: Any) -> str:
     if not fit.labels.fixed:
         return "Fixed effects: none"
+    return coefficient_table(fit, "Fixed effects:", with_df=True)
+
+
+def coefficient_table(fit: Any, title: str, with_df: bool) -> str:
+    """Estimates, standard errors and t tests, with R's stars."""
     effects = fit.fixed_effects_columns()
     size = np.concatenate([np.abs(effects["estimate"]), effects["std_error"]])
     size = size[np.isfinite(size) & (size > 0)]
@@ -110,12 +119,14 @@ def _fixed(fit: Any) -> str:
         ["Pr(>|t|)", *p_values(effects["p_value"])],
         ["", *codes],
     ]
-    lines = [line.rstrip() for line in table(columns, {0, 6})]
+    if not with_df:
+        del columns[3]
+    lines = [line.rstrip() for line in table(columns, {0, len(columns) - 1})]
     legend = ["---", _LEGEND] if any(codes) else []
-    return "\n".join(["Fixed effects:", *lines, *legend])
+    return "\n".join([title, *lines, *legend])
 
 
-def _correlations(fit: Any, wanted: bool | None) -> str:
+def correlations(fit: Any, wanted: bool | None) -> str:
     names = list(fit.labels.fixed)
     if len(names) < 2 or wanted is False:
         return ""
@@ -140,10 +151,14 @@ def short_rows(names: list[str]) -> list[str]:
 
 
 def _notes(fit: Any) -> str:
+    return "\n".join([*rows_and_columns(fit), "Status: " + "\n  ".join(str(fit.status).split("\n"))])
+
+
+def rows_and_columns(fit: Any) -> list[str]:
+    """What was left out of the fit."""
     lines = []
     if fit.labels.dropped:
         lines.append("Dropped columns (linear combinations of the others): " + ", ".join(fit.labels.dropped))
     if fit.rows_note:
         lines.append(fit.rows_note[0].upper() + fit.rows_note[1:])
-    lines.append("Status: " + "\n  ".join(str(fit.status).split("\n")))
-    return "\n".join(lines)
+    return lines

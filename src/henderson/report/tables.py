@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError, closest
+from ..inference.influence import influence
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals")
 
@@ -107,27 +108,97 @@ def augment(fit: Any) -> dict[str, Any]:
     the new one gets an underscore at its end.
     """
     design = fit.design
-    rows = np.arange(design.n_read) if design.rows is None else design.rows
-    out: dict[str, Any] = {design.response: design.y}
-    for name, values in zip(design.x_names, design.X.T, strict=True):
-        if name != "(Intercept)":
-            out.setdefault(name, values)
+    rows = used_rows(design)
+    out = _given(design)
     for block in design.blocks:
         if block.group not in out:
             labels = np.asarray([str(v) for v in block.levels], dtype=object)
             out[block.group] = labels[block.codes]
     made = {
-        "row": rows,
-        "offset": design.offset,
-        "weights": design.weights,
         "fitted": fit.fitted[rows],
         "resid": fit.residuals[rows],
         "fixed": fit.predict(random_effects=False)[rows],
         "scaled_resid": fit.residuals_as("pearson")[rows],
     }
+    return _with(out, _of_rows(design) | made)
+
+
+def used_rows(design: Any) -> np.ndarray:
+    """Numbers of the rows of the fit in the caller's table."""
+    return np.arange(design.n_read) if design.rows is None else design.rows
+
+
+def _given(design: Any) -> dict[str, Any]:
+    """Response and columns of X."""
+    out: dict[str, Any] = {design.response: design.y}
+    for name, values in zip(design.x_names, design.X.T, strict=True):
+        if name != "(Intercept)":
+            out.setdefault(name, values)
+    return out
+
+
+def _of_rows(design: Any) -> dict[str, Any]:
+    return {"row": used_rows(design), "offset": design.offset, "weights": design.weights}
+
+
+def _with(out: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+    """New columns beside those of the data, which keep their names."""
     for name, values in made.items():
         if values is not None:
             while name in out:
                 name += "_"
             out[name] = values
     return out
+
+
+# -- linear models ---------------------------------------------------------------------------------------
+
+
+def tidy_linear(fit: Any, effects: str, level: float) -> dict[str, Any]:
+    """One row per coefficient, or per parameter of the residuals' covariance ("ran_pars")."""
+    if effects == "fixed":
+        return _fixed(fit, level)
+    if effects == "ran_pars":
+        columns = fit.variance_components_columns()
+        kept = ("group", "term", "estimate", "std_error")
+        return {"effect": ["ran_pars"] * len(columns["term"]), **{name: columns[name] for name in kept}}
+    raise ModelError(f"tidy: effects is 'fixed' or 'ran_pars' for a linear model, not {effects!r}.")
+
+
+def glance_linear(fit: Any) -> dict[str, list]:
+    """One row: broom's glance of lm, and the method and verdict of a generalised fit."""
+    from scipy.special import fdtrc
+
+    value, numerator, denominator = fit.f_statistic
+    return {
+        "r_squared": [fit.r_squared],
+        "adj_r_squared": [fit.adj_r_squared],
+        "sigma": [fit.sigma],
+        "statistic": [value],
+        "p_value": [float(fdtrc(numerator, denominator, value)) if numerator else float("nan")],
+        "df": [numerator],
+        "loglik": [fit.loglik],
+        "aic": [fit.aic],
+        "bic": [fit.bic],
+        "deviance": [fit.deviance],
+        "df_residual": [fit.df_residual],
+        "nobs": [fit.nobs],
+        "npar": [fit.npar],
+        "method": [("REML" if fit.reml else "ML") if fit.generalised else "least squares"],
+        "verdict": [fit.status.verdict],
+    }
+
+
+def augment_linear(fit: Any) -> dict[str, Any]:
+    """The rows of the fit (those left out are not there) with broom's columns: fitted, resid, hat, cooksd, std_resid."""
+    design = fit.design
+    rows = used_rows(design)
+    measures = influence(fit, dfbetas=False)
+    made = {
+        "fitted": fit.fitted[rows],
+        "resid": fit.residuals[rows],
+        "hat": fit.leverage[rows],
+        "cooksd": measures["cooks_distance"],
+        "std_resid": fit.residuals_as("standardized")[rows],
+    }
+    return _with(_given(design), _of_rows(design) | made)
