@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from henderson.design.cells import EmptyCell, Factor, Layout, empty_cells
-from henderson.design.combination import NEAR, cleaned, listed, number, written
+from henderson.design.cells import EmptyCell, Layout, empty_cells
 from henderson.design.columns import INTERCEPT
+from henderson.design.combination import NEAR, cleaned, listed, number, written
 from henderson.design.estimability import TOLERANCE, ColumnSpace
 
 if TYPE_CHECKING:
@@ -56,10 +56,7 @@ def reasons(space: ColumnSpace, design: Design) -> list[Reason]:
     """The sentences of `describe`, each with the dropped columns it explains."""
     if not len(space.dropped):
         return []
-    layout = Layout(design.spec)
-    if not layout.products:
-        return [Reason((k,), _equation(space, k)) for k in range(len(space.dropped))]
-    return _Describer(space, design, layout).reasons
+    return _Describer(space, design).reasons
 
 
 def why_not(space: ColumnSpace, design: Design | None, row: np.ndarray) -> str:
@@ -80,7 +77,7 @@ def why_not(space: ColumnSpace, design: Design | None, row: np.ndarray) -> str:
     said = []
     for reason in found:
         needed = _needed_cells(space, design, reason, row)
-        said.append(_no_rows(Layout(design.spec), needed) + "." if needed else reason.sentence)
+        said.append(_no_rows(Layout(design), needed) + "." if needed else reason.sentence)
     sentences = list(dict.fromkeys(said))
     return "\n".join(sentences) if sentences else _direction(space, row, moved)
 
@@ -89,7 +86,7 @@ def _needed_cells(space: ColumnSpace, design: Design, reason: Reason, row: np.nd
     """Those empty cells whose unknown mean the combination contains."""
     if not reason.cells:
         return []
-    layout = Layout(design.spec)
+    layout = Layout(design)
     null = space.null_space[:, list(reason.directions)]
     moves = np.array([layout.row(cell.codes) for cell in reason.cells]) @ null
     share, *_ = np.linalg.lstsq(moves.T, row @ null, rcond=None)
@@ -136,7 +133,7 @@ def _equation(space: ColumnSpace, k: int) -> str:
         return f"{name} is {number(alias[used[0]])} in every row: it cannot be told from the intercept."
     others = [i for i in used if names[i] != INTERCEPT]
     if len(others) < len(used) and len(others) > 1 and np.all(alias[others] == -1.0):
-        total = alias[[i for i in used if i not in others][0]]
+        total = alias[next(i for i in used if i not in others)]
         summed = [*(names[i] for i in others), name]
         added = " + ".join(summed) if len(summed) <= _LONGEST else f"the sum of {listed(summed)}"
         return (
@@ -151,8 +148,8 @@ def _equation(space: ColumnSpace, k: int) -> str:
 class _Describer:
     """Gathers the dropped columns by term and by the terms of their combination, and says why."""
 
-    def __init__(self, space: ColumnSpace, design: Design, layout: Layout):
-        self.space, self.design, self.layout = space, design, layout
+    def __init__(self, space: ColumnSpace, design: Design):
+        self.space, self.layout = space, Layout(design)
         self.X = design.X
         self.term_of = design.assign
         self.alias = np.array([cleaned(column) for column in space.aliases.T]).reshape(-1, space.rank)
@@ -177,7 +174,7 @@ class _Describer:
         factors = self.layout.terms[term]
         groups = [name for name in factors if name in self.layout.categorical]
         if not outside and len(groups) == len(factors) > 1:
-            cells = empty_cells(self.layout, self.X, factors)
+            cells = empty_cells(self.layout, factors)
             if cells:
                 return [self._cells(cells, directions)]
         said = None
@@ -211,15 +208,15 @@ class _Describer:
     def _slopes(self, term: int, groups: list[str], directions: list[int]) -> list[Reason]:
         """A product of numbers and factors whose combination stays within its margins."""
         numbers = ":".join(name for name in self.layout.terms[term] if name not in groups)
-        cells = self.layout.cells(self.X, groups)
-        if cells is None:
-            return [Reason((k,), _equation(self.space, k)) for k in directions]
-        empty = empty_cells(self.layout, self.X, groups)
-        values = self._numeric(term, groups, cells)
+        cells = self.layout.cells(groups)
+        empty = empty_cells(self.layout, groups)
+        values = self.layout.numbers(self.layout.terms[term])
         said = []
         shape = self.layout.shape(groups)
-        for cell in np.unique(cells):
-            distinct = np.unique(values[cells == cell], axis=0)
+        order = np.argsort(cells, kind="stable")
+        found, first = np.unique(cells[order], return_index=True)
+        for cell, rows in zip(found, np.split(order, first[1:]), strict=True):
+            distinct = np.unique(values[rows], axis=0)
             if len(distinct) > values.shape[1]:
                 continue
             codes = np.unravel_index(int(cell), shape)
@@ -237,26 +234,6 @@ class _Describer:
         so = f", so the slope{'s' if len(said) > 1 else ''} of {numbers} there cannot be estimated."
         return [Reason(tuple(directions), listed(said, _SHOWN) + so)]
 
-    def _numeric(self, term: int, groups: list[str], cells: np.ndarray) -> np.ndarray:
-        """The numbers of a term (n, columns) without its factors: read off the columns of the cell a row is in."""
-        products = [p for p in self.layout.products if p.term == term]
-        numeric = [
-            size
-            for (name, _), size in zip(products[0].factors, products[0].sizes, strict=True)
-            if name not in groups
-        ]
-        count = int(np.prod(numeric, dtype=np.int64))
-        by_name = [n for n, _ in products[0].factors if n not in groups]
-        for p in self.layout.products:
-            if [n for n, _ in p.factors] == by_name:
-                return self.X[:, p.columns]
-        out = np.zeros((len(self.X), count))
-        for p in products:
-            block = self.X[:, p.columns].reshape((len(self.X), *p.sizes), order="F")
-            axes = tuple(1 + i for i, (name, _) in enumerate(p.factors) if name in groups)
-            out += block.sum(axis=axes).reshape(len(self.X), count, order="F")
-        return out
-
     # -- one term against another ------------------------------------------------------------------------
 
     def _confounded(self, term: int, other: int, directions: list[int]) -> str | None:
@@ -271,13 +248,8 @@ class _Describer:
 
     def _two_factors(self, term: int, other: int, directions: list[int]) -> str | None:
         a, b = self.layout.terms[other][0], self.layout.terms[term][0]
-        cells = self.layout.cells(self.X, (a, b))
-        if cells is None:
-            return None
         left, right = self.layout.categorical[a], self.layout.categorical[b]
-        table = np.bincount(cells, minlength=len(left.levels) * len(right.levels))
-        table = table.reshape(len(left.levels), len(right.levels)) > 0
-        parts = _components(table)
+        parts = connected(self.layout.cells((a,)), self.layout.cells((b,)))
         if len(parts) < 2:
             return None
         head = f"{left.column} and {right.column} are confounded: "
@@ -285,17 +257,15 @@ class _Describer:
             pairs = [f"{left.level(r[0])} is {right.level(c[0])}" for r, c in parts]
             return head + f"they divide the rows in the same way ({listed(pairs, 4)})."
         if all(len(cols) == 1 for _, cols in parts):
-            said = [f"every row of {_levels(left, rows)} has {right.level(c[0])}" for rows, c in parts]
+            said = [f"every row of {left.several(rows)} has {right.level(c[0])}" for rows, c in parts]
             return head + f"{listed(said, 4)}; what {right.column} does cannot be told from {left.column}."
         if all(len(rows) == 1 for rows, _ in parts):
-            said = [f"every row of {_levels(right, cols)} has {left.level(r[0])}" for r, cols in parts]
-            lost = (
-                f"{len(directions)} of the {len(right.levels)} levels of {right.column} have no coefficient"
-            )
+            said = [f"every row of {right.several(cols)} has {left.level(r[0])}" for r, cols in parts]
+            lost = f"{len(directions)} of the {len(right.labels.levels)} levels of {right.column} have no coefficient"
             return (
                 head + f"{listed(said, 4)}; {lost if len(directions) > 1 else lost.replace('have', 'has')}."
             )
-        said = [f"{_levels(left, rows)} with {_levels(right, cols)}" for rows, cols in parts]
+        said = [f"{left.several(rows)} with {right.several(cols)}" for rows, cols in parts]
         return head + (
             f"the rows fall into {len(parts)} groups that share no level ({listed(said, 4)}); differences of "
             f"{right.column} between the groups cannot be told from differences of {left.column}."
@@ -310,9 +280,9 @@ class _Describer:
                 f" levels of {group}."
             )
         head = f"{shown} is confounded with {group}: "
-        cells = self.layout.cells(self.X, self.layout.terms[other])
+        cells = self.layout.cells(self.layout.terms[other])
         tail = f"it cannot be told from the differences among the levels of {group}."
-        if cells is None or len(directions) > 1:
+        if len(directions) > 1:
             return head + tail
         columns = [
             i for i in np.flatnonzero(self.alias[directions[0]]) if self.term_of[self.space.kept[i]] == other
@@ -336,18 +306,20 @@ class _Describer:
         """The first of some cells, and all of them in words: "block 1, 4 and 6"."""
         records = [self.layout.categorical[f] for f in factors]
         codes = np.array(np.unravel_index(cells, self.layout.shape(factors))).T
-        texts = [":".join(str(r.levels[c]) for r, c in zip(records, each, strict=True)) for each in codes]
+        texts = [
+            ":".join(str(r.labels.levels[c]) for r, c in zip(records, each, strict=True)) for each in codes
+        ]
         return int(cells[0]), f"{':'.join(r.column for r in records)} {listed(texts, 12)}"
 
     def _number_of_level(self, numeric: int, factor: int) -> str | None:
         """A number that is constant within the levels of a factor that comes after it."""
         name = self.layout.terms[factor][0]
         record = self.layout.categorical[name]
-        cells = self.layout.cells(self.X, (name,))
+        cells = self.layout.cells((name,))
         columns = self.X[:, self.term_of == numeric]
-        if cells is None or columns.shape[1] != 1 or self.layout.terms[numeric] == ():
+        if columns.shape[1] != 1 or self.layout.terms[numeric] == ():
             return None
-        first = np.zeros(len(record.levels))
+        first = np.zeros(len(record.labels.levels))
         first[cells] = columns[:, 0]
         if np.abs(first[cells] - columns[:, 0]).max() > NEAR * np.abs(columns).max():
             return None
@@ -363,18 +335,13 @@ def _no_rows(layout: Layout, cells: list[EmptyCell]) -> str:
     return f"no row has {listed([cell.said(layout) for cell in cells], _SHOWN, 'or')}"
 
 
-def _levels(factor: Factor, codes: np.ndarray) -> str:
-    """ "block 1, 2 and 5"."""
-    return f"{factor.column} {listed([str(factor.levels[i]) for i in codes])}"
-
-
-def _components(table: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of a table of 0 and 1, gathered by what is connected."""
-    from scipy.sparse import bmat, csr_matrix
+def connected(left: np.ndarray, right: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Levels of two factors (codes (n,) of the rows), gathered by what some row connects."""
+    from scipy.sparse import bmat, coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    joined = csr_matrix(table)
+    sizes = int(left.max()) + 1, int(right.max()) + 1
+    joined = coo_matrix((np.ones(len(left)), (left, right)), shape=sizes)
     count, label = connected_components(bmat([[None, joined], [joined.T, None]]), directed=False)
-    left = label[: len(table)]
-    right = label[len(table) :]
-    return [(np.flatnonzero(left == k), np.flatnonzero(right == k)) for k in range(count)]
+    one, two = np.split(label, [sizes[0]])
+    return [(np.flatnonzero(one == k), np.flatnonzero(two == k)) for k in range(count)]

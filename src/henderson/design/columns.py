@@ -71,7 +71,7 @@ class ModelColumns:
     """
 
     def __init__(self, nrow: int, structure: tuple[tuple[Scoped, ...], ...], values: dict[str, Value]):
-        self.nrow = nrow
+        self.nrow, self.structure, self.values = nrow, structure, values
         self._products: list[tuple[list[_Part], tuple[int, ...]]] = []
         names: list[str] = []
         numbers: list[int] = []
