@@ -21,6 +21,8 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
+from .extended import refined
+
 TOLERANCE = 1e-11
 """A column is dropped when what is left of it beside the columns before it is below this share of its length."""
 
@@ -31,6 +33,8 @@ _WELL = 0.05
 _SECOND = 1e-5
 """The same, above which the second pass makes it orthogonal."""
 _REFINEMENTS = 3
+_ILL = 100.0
+"""Condition of X with columns of equal length above which a small problem is refined in doubled precision."""
 
 
 class Rows(Protocol):
@@ -79,15 +83,20 @@ def least_squares(rows: Rows, tolerance: float = TOLERANCE) -> LeastSquares:
     tolerance : share of a column's length below which what is left of it beside the columns before it is dependence.
     """
     p, centre = rows.p, _centre(rows)
-    if rows.n * p <= SMALL:
+    small = rows.n * p <= SMALL
+    if small:
         triangle = _householder((block for part in rows.segments() for block in part(centre)), p)
     else:
         triangle = _triangle(rows, centre)
     kept, dropped, root, z, aliases = _pivoted(triangle[:p, :p], triangle[:p, p], centre, tolerance)
     beta = solve_triangular(root, z) if len(kept) else z
     beta, rss, total = _refine(rows, centre, kept, root, beta)
+    if small and len(kept) and _condition(root) > _ILL:
+        beta, rss = _refine_extended(rows, centre, kept, beta)
+    elif centre is not None:
+        beta = _uncentred_coefficients(centre, kept, beta)
     if centre is not None:
-        root, beta, aliases = _uncentred(centre, kept, dropped, root, beta, aliases)
+        root, aliases = _uncentred(centre, kept, dropped, root, aliases)
     return LeastSquares(kept, dropped, root, aliases, beta, rss, total)
 
 
@@ -96,7 +105,7 @@ def least_squares(rows: Rows, tolerance: float = TOLERANCE) -> LeastSquares:
 
 def _centre(rows: Rows) -> Centre | None:
     """Means of the first block, where there is an intercept to give them back to."""
-    if rows.intercept is None:
+    if rows.intercept != 0:
         return None
     first = next(iter(rows.segments()[0](None)))
     weight = first[:, rows.intercept]
@@ -268,23 +277,61 @@ def _residual_sums(block: np.ndarray, beta: np.ndarray, intercept: int | None) -
     return np.concatenate([error @ x, [error @ error, y @ y], constant])
 
 
+def _condition(root: np.ndarray) -> float:
+    """Condition number of X with columns of equal length."""
+    values = np.linalg.svd(root / _lengths(root), compute_uv=False)
+    return float(values[0] / max(values[-1], 1e-300))
+
+
+def _refine_extended(
+    rows: Rows, centre: Centre | None, kept: np.ndarray, beta: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """b of the columns as they are, and the residual sum of squares, with residuals in doubled precision.
+
+    The columns and y are divided by powers of two, which rounds nothing.
+    """
+    whole = np.vstack([np.array(block) for part in rows.segments() for block in part(None)])
+    x, y = whole[:, kept], whole[:, -1]
+    _, powers = np.frexp(np.abs(x).max(axis=0))
+    _, power = np.frexp(np.abs(y).max(initial=0.0) or 1.0)
+    x, y, beta = np.ldexp(x, -powers), np.ldexp(y, -power), np.ldexp(beta, powers - power)
+    shift, at = np.zeros(len(kept)), 0
+    if centre is not None:
+        at = int(np.flatnonzero(kept == centre.intercept)[0])
+        shift = np.ldexp(centre.shift[kept], powers[at] - powers)
+        beta[at] += np.ldexp(centre.shift[-1], powers[at] - power) - shift @ beta
+    centred = x - np.outer(x[:, at], shift)
+    packed, tau, _, _ = lapack.dgeqrf(np.asfortranarray(centred), lwork=64 * len(kept))
+    r = np.triu(packed[: len(kept)])
+    q, _, _ = lapack.dorgqr(packed, tau, lwork=64 * len(kept))
+
+    def solve(f: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        g = g - shift * g[at]
+        below = solve_triangular(r, g, trans="T")
+        along = q.T @ f
+        step = solve_triangular(r, along - below)
+        step[at] -= shift @ step
+        return f - q @ (along - below), step
+
+    beta, rss = refined(x, y, beta, solve)
+    return np.ldexp(beta, power - powers), float(np.ldexp(rss, 2 * power))
+
+
+def _uncentred_coefficients(centre: Centre, kept: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    """b of the columns as they are: X = X_centred (I + e_0 shift')."""
+    beta = beta.copy()
+    beta[kept == centre.intercept] += centre.shift[-1] - centre.shift[kept] @ beta
+    return beta
+
+
 def _uncentred(
-    centre: Centre,
-    kept: np.ndarray,
-    dropped: np.ndarray,
-    root: np.ndarray,
-    beta: np.ndarray,
-    aliases: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The solution over the columns as they are: X = X_centred (I + e_0 shift')."""
+    centre: Centre, kept: np.ndarray, dropped: np.ndarray, root: np.ndarray, aliases: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """R and the aliases of the columns as they are."""
     at = int(np.flatnonzero(kept == centre.intercept)[0])
     shift = centre.shift[kept]
-    beta = beta.copy()
-    beta[at] += centre.shift[-1] - shift @ beta
     back = root + np.outer(root[:, at], shift)
-    if at > 0:
-        back = _r_of(back)
     aliases = aliases.copy()
     aliases[at] += centre.shift[dropped] - shift @ aliases
     sign = np.where(np.diagonal(back) < 0, -1.0, 1.0)
-    return back * sign[:, None], beta, aliases
+    return back * sign[:, None], aliases

@@ -169,9 +169,11 @@ class LinearFit(Questions, Checks):
         rows = self.solution.root[int(self.intercept) :]
         if not len(rows) or not self.df_residual > 0:
             return float("nan"), len(rows), float(self.df_residual)
-        effect = rows @ self.coefficients
-        spread_of = rows @ self.vcov @ rows.T
-        value = float(effect @ np.linalg.solve(spread_of, effect)) / len(rows)
+        if self.solution.robust is None and not self.generalised:
+            value = (self.solution.total - self.rss) / len(rows) / self.solution.scale2
+        else:
+            effect = rows @ self.coefficients
+            value = float(effect @ np.linalg.solve(rows @ self.vcov @ rows.T, effect)) / len(rows)
         return value, len(rows), float(self.df_residual)
 
     @property
