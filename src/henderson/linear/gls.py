@@ -213,7 +213,7 @@ class FittedResidual:
     @property
     def flat(self) -> list[np.ndarray]:
         """Directions of t in which the criterion does not change."""
-        values, vectors, live = self._hessian
+        _, vectors, live = self._hessian
         out = []
         for vector in vectors.T[~live]:
             direction = np.zeros(len(self.t))

@@ -204,7 +204,7 @@ def _fit_covariance(
     from ..report.progress import watch
 
     with watch(verbose, design.n, _described(model), rows.coordinates.deviance_shift(reml)) as on_step:
-        for turn in range(_MAX_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             criterion = Criterion(covariance, rows, reml, s2)
             minimum = _minimum(criterion, starts, box, on_step)
             found = estimates(criterion, minimum.t)
@@ -219,9 +219,7 @@ def _fit_covariance(
             natural = covariance.natural(minimum.t)
             covariance = model.covariance(structure, fitted)
             starts = [_same(covariance, natural, minimum.t)]
-    note = (
-        f"the fitted values of power(fitted) still change by {change:.1g} (relative) after {turn + 1} refits"
-    )
+    note = f"the fitted values of power(fitted) still change by {change:.1g} (relative) after {_MAX_ROUNDS} refits"
     return _Fitted(criterion, covariance, minimum, held, found, note)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Covariance:
         self.lower = np.concatenate([part.lower for part in parts])
         self.upper = np.concatenate([part.upper for part in parts])
         ends = np.cumsum([0, *(part.n_coordinates for part in parts)])
-        self.slices = tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        self.slices = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
 
     @property
     def n_coordinates(self) -> int:
