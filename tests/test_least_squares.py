@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ class Matrix:
         cut = np.linspace(0, self.n, self.count + 1).astype(int)
         return [
             lambda centre, a=a, b=b: self._blocks(a, b, centre)
-            for a, b in zip(cut[:-1], cut[1:], strict=True)
+            for a, b in pairwise(cut)
         ]
 
     def _blocks(self, start, stop, centre):

@@ -398,6 +398,8 @@ class LinearFit(Questions, Checks):
         An array, one value a row of `data`, NaN where a column is missing; with se or interval a table: estimate,
         std_error, conf_low, conf_high.
         """
+        if interval == "prediction" and self.generalised:
+            weights = self._precision_of_new(data, weights)
         return predict(
             self,  # type: ignore[arg-type]
             data,
@@ -407,6 +409,18 @@ class LinearFit(Questions, Checks):
             level=level,
             offset=offset,
             weights=weights,
+        )
+
+    def _precision_of_new(self, data: Any, weights: Any) -> Any:
+        """Precision of a new record relative to s2. That of a variance which differs between rows is known in the rows of the
+        fit alone."""
+        residual = self.solution.residual
+        assert residual is not None
+        if np.ptp(residual.standard_deviations) <= 1e-12 * np.max(residual.standard_deviations):
+            return weights
+        raise NotAvailableError(
+            "predict: the variance of new records differs between rows in this model, and is not worked out for new rows yet. "
+            'Ask for interval="confidence", or add the variance you expect to std_error squared.'
         )
 
     def simulate(self, n: int | None = None, seed: int | np.random.Generator | None = None) -> np.ndarray:
