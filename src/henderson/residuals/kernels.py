@@ -232,7 +232,11 @@ class Decay(Kernel):
 
     def complement(self, t: Array) -> float:
         f = self.at(t, np.array([self.lags.typical]), False)[0][0]
-        return float(self.one_minus_square(t, np.array([self.lags.typical]))[0] / (1.0 + f)) if f > 0 else 1.0 - f
+        return (
+            float(self.one_minus_square(t, np.array([self.lags.typical]))[0] / (1.0 + f))
+            if f > 0
+            else 1.0 - f
+        )
 
     def starts(self) -> list[Array]:
         if self.structure == "ar1":
@@ -317,7 +321,9 @@ class Product:
 
     def field(self, t: Array, lags: Sequence[Array], slopes: bool) -> tuple[Array, Array | None]:
         """Product of the correlations (u,), without the nugget, and its derivatives (coordinates without the nugget's, u)."""
-        found = [k.at(part, lag, slopes) for k, part, lag in zip(self.kernels, self.split(t), lags, strict=True)]
+        found = [
+            k.at(part, lag, slopes) for k, part, lag in zip(self.kernels, self.split(t), lags, strict=True)
+        ]
         values = [f for f, _ in found]
         product = np.prod(values, axis=0) if len(values) > 1 else values[0]
         if not slopes:

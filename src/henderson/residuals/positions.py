@@ -39,7 +39,9 @@ class Positions(Structure):
     """V_m(t) over the positions of each group. t: log standard deviations relative to the first position's (where there are
     any), then those of the correlation family."""
 
-    def __init__(self, layout: Layout, name: str, family: Family, effects: Sequence[str], codes: np.ndarray, own: bool):
+    def __init__(
+        self, layout: Layout, name: str, family: Family, effects: Sequence[str], codes: np.ndarray, own: bool
+    ):
         self._n_rows = layout.n
         self.name, self.family, self.effects, self.text = name, family, effects, layout.text
         self.m = len(effects)
@@ -139,7 +141,10 @@ class Positions(Structure):
     def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
         offset = self.m if self.has_variances else 0
         return [
-            (offset + j, f"{self.parameters[offset + j].name} of {self.text} is estimated as {said_value}, on the boundary")
+            (
+                offset + j,
+                f"{self.parameters[offset + j].name} of {self.text} is estimated as {said_value}, on the boundary",
+            )
             for j, said_value in self.family.edges(t[self.n_sd :])
         ]
 
@@ -221,7 +226,9 @@ class _Sums(Bound):
             if not slopes:
                 continue
             # L^-T white L^-1, the same sums with C^-1 on both sides.
-            half = solve_triangular(factor, white.reshape(size, -1), lower=True, trans="T", check_finite=False)
+            half = solve_triangular(
+                factor, white.reshape(size, -1), lower=True, trans="T", check_finite=False
+            )
             half = half.reshape(size, size, k, k).transpose(1, 0, 2, 3).reshape(size, -1)
             solved = solve_triangular(factor, half, lower=True, trans="T", check_finite=False)
             gathered[at] += solved.reshape(size, size, k, k)
@@ -290,7 +297,9 @@ def build(layout: Layout) -> Structure:
     effects = [f"{factor.names[0] if factor.names else ''}{label}" for label in labels]
     m = len(effects)
     if m < 2:
-        raise ModelError(f"{layout.text}: there is one position only ({effects[0]}): no correlation to estimate.")
+        raise ModelError(
+            f"{layout.text}: there is one position only ({effects[0]}): no correlation to estimate."
+        )
     if m > MAX_POSITIONS:
         raise ModelError(
             f"{layout.text}: {name} is for up to {MAX_POSITIONS} positions within a group, and there are {m}: in time, ar1, ou and "
@@ -298,9 +307,13 @@ def build(layout: Layout) -> Structure:
         )
     _refuse_duplicates(layout, factor, codes)
     if name == "ar1h":
-        require_whole(layout, factor, "Number the visits, or take the column as a factor: ar1h(0 + C(time) | ...).")
+        require_whole(
+            layout, factor, "Number the visits, or take the column as a factor: ar1h(0 + C(time) | ...)."
+        )
     family = _family(layout, name, effects, places)
-    structure = Positions(layout, name, family, effects, codes, name in ("us", "csh", "toeph", "ar1h", "ante1", "diag"))
+    structure = Positions(
+        layout, name, family, effects, codes, name in ("us", "csh", "toeph", "ar1h", "ante1", "diag")
+    )
     _require_information(structure, layout)
     return structure
 

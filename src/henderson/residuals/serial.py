@@ -259,6 +259,6 @@ def build(layout: Layout) -> Structure:
         markov = OU(layout, sorted_rows, "range" if factor.structure == "exp" else "phi")
     if not layout.nugget:
         return markov
-    from .statespace import WithNugget
+    from .statespace import with_nugget
 
-    return WithNugget(layout, markov)
+    return with_nugget(layout, sorted_rows, markov)

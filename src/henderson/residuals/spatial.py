@@ -1,0 +1,179 @@
+"""Correlations over coordinates, and products of correlations, as dense matrices for each group: exp, gau, sph, ratio, lin, mat.
+
+    C = (1 - nugget) F + nugget I,     F_ij = f(d_ij / range)
+
+with the derivatives dA = -(C^-1 M)' dC (C^-1 M) and d log|C| = tr(C^-1 dC) by every coordinate; groups in which rows have the same
+places share one factorisation. The criterion of `sph` and `lin` has kinks where the range is a distance, and that of any range may
+have several optima: there are several starts, ranked by the likelihood of the least-squares residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from . import dense
+from .base import CrossProducts, Factor, Layout, NotPositiveDefinite, Structure
+from .distance import Batch, Pairs, pairs, require_numbers
+from .kernels import Distance, Kernel, Lags, MaternNu, Product
+
+Array = np.ndarray
+_RANKED_ROWS = 700
+"""Rows up to which starts are ranked by all of them."""
+
+
+def build(layout: Layout) -> Structure:
+    """exp, gau, sph, ratio, lin or mat over the coordinates of one factor.
+
+    Raises
+    ------
+    DataError : a coordinate that is text; two rows in one place without a nugget.
+    ModelError : no distance, or too few to tell the parameters apart; too many rows for a dense matrix.
+    """
+    factor = layout.factors[0]
+    require_coordinates(layout, factor)
+    require_numbers(layout, factor)
+    found = pairs(layout, [factor])
+    kernel = distance_kernel(factor, found.summaries[0], layout.text)
+    return DenseProduct(layout, found, Product([kernel], layout.nugget, layout.text), factor.structure)
+
+
+def require_coordinates(layout: Layout, factor: Factor) -> None:
+    """Refuse a correlation over space without coordinates."""
+    if not factor.names:
+        raise ModelError(
+            f"{layout.text}: {factor.structure} needs coordinates: write (1 | {factor.structure}(x, y)), or "
+            f"{factor.structure}(0 + x + y | field) for independent fields."
+        )
+
+
+def distance_kernel(factor: Factor, lags: Lags, text: str, suffix: str = "") -> Kernel:
+    """The correlation of one factor over distances."""
+    if factor.structure != "mat":
+        return Distance(factor.structure, lags, text, suffix)
+    nu: Any = factor.options.get("nu")
+    if nu is None:
+        return MaternNu(lags, text, suffix)
+    if not 0 < nu <= 100:
+        raise ModelError(f"{text}: nu is between 0 and 100, not {nu:g}; beyond that write gau.")
+    return Distance("mat", lags, text, suffix, float(nu))
+
+
+class DenseProduct(Structure):
+    """C of a `Product` of correlations, a dense matrix for each shape of group."""
+
+    def __init__(self, layout: Layout, found: Pairs, product: Product, name: str):
+        self._n_rows = layout.n
+        self.name, self.text = name, layout.text
+        self.order = found.order
+        self.pairs, self.product = found, product
+        self.parameters = product.parameters
+        self.lower, self.upper, self.separable = product.lower, product.upper, product.separable
+        self._require_told_apart()
+
+    def _require_told_apart(self) -> None:
+        distinct = int((np.max(self.pairs.lags, axis=0) > 0).sum()) if len(self.pairs.lags) > 1 else 0
+        if len(self.pairs.lags) == 1:
+            lags = self.pairs.lags[0]
+            distinct = int((lags > 0).sum()) if lags.size <= 1000 else 1000
+            distinct += bool((lags == 0).any()) if lags.size <= 1000 else 0
+        if distinct < len(self.parameters):
+            names = " and ".join(p.name for p in self.parameters)
+            raise ModelError(
+                f"{self.text}: {names} cannot be told apart: rows are {distinct} distance{'s' * (distinct != 1)} apart only. "
+                + ("Leave out (1 | units)." if self.product.nugget else "Give nu, as in mat(x, nu=1.5).")
+            )
+
+    def starts(self, residual: Array) -> list[Array]:
+        """The best three of a grid of ranges and nuggets by the likelihood of the residuals, at different ranges."""
+        part, rows = self._part()
+        scored = []
+        for t in self.product.starts():
+            t = np.clip(t, self.lower, self.upper)
+            try:
+                found = part.cross_products(t, residual[rows][:, None], False)
+            except NotPositiveDefinite:
+                continue
+            scored.append((found.log_det + len(residual[rows]) * np.log(found.products[0, 0]), t))
+        if not scored:
+            raise ModelError(
+                f"{self.text}: {self.name} is no positive definite correlation of these rows at any range tried: rows are too close "
+                "together for so smooth a field. Allow for a nugget: add (1 | units)."
+            )
+        scored.sort(key=lambda pair: pair[0])
+        chosen: list[Array] = []
+        for _, t in scored:
+            if all(
+                np.abs(t[:-1] - c[:-1]).max(initial=0.0) > 0.5 or len(t) == 1 and abs(t[0] - c[0]) > 0.5
+                for c in chosen
+            ):
+                chosen.append(t)
+        return chosen[:3]
+
+    def _part(self) -> tuple[DenseProduct, Any]:
+        """A smaller structure of some of the rows, to rank starts by."""
+        return self, slice(None)
+
+    def natural(self, t: Array) -> Array:
+        return self.product.natural(t)
+
+    def coordinates(self, natural: Array) -> Array:
+        return self.product.coordinates(natural)
+
+    def edges(self, t: Array) -> list[tuple[int, str]]:
+        return self.product.edges(t)
+
+    def correlation_at(self, t: Array, *lags: Array) -> Array | None:
+        """At lags > 0 of each factor, the nugget taken off; 1 at 0."""
+        found = [np.abs(np.asarray(lag, dtype=np.float64)) for lag in lags]
+        values, _ = self.product.at(t, found, False)
+        return np.where(np.max(found, axis=0) == 0, 1.0, values)
+
+    def whiten(self, t: Array, m: Array) -> tuple[Array, float]:
+        values, _ = self.product.at(t, self.pairs.lags, False)
+        out, log_det = np.empty(m.shape), 0.0
+        for batch in self.pairs.batches:
+            l = dense.cholesky(dense.filled(values[batch.place], batch.m))
+            log_det += batch.groups * float(dense.log_det(l).sum())
+            out[batch.rows] = _rows(dense.solve_lower(l, _columns(m, batch)), batch)
+        return out, log_det
+
+    def cross_products(self, t: Array, m: Array, slopes: bool) -> CrossProducts:
+        values, derivatives = self.product.at(t, self.pairs.lags, slopes)
+        k, r = m.shape[1], self.n_coordinates
+        products, log_det = np.zeros((k, k)), 0.0
+        product_slopes, log_det_slopes = np.zeros((r, k, k)), np.zeros(r)
+        for batch in self.pairs.batches:
+            l = dense.cholesky(dense.filled(values[batch.place], batch.m))
+            log_det += batch.groups * float(dense.log_det(l).sum())
+            white = dense.solve_lower(l, _columns(m, batch))
+            flat = _rows(white, batch)
+            products += flat.T @ flat
+            if not slopes or batch.m == 1:
+                continue
+            assert derivatives is not None
+            solved = dense.solve_lower(l, white, transposed=True)
+            flat_solved, inverse = _rows(solved, batch), dense.inverse_pairs(l)
+            del l
+            for j in range(r):
+                change = derivatives[j][batch.place]
+                log_det_slopes[j] += 2.0 * batch.groups * float(np.vdot(inverse, change))
+                product_slopes[j] -= flat_solved.T @ _rows(dense.hollow(change, batch.m) @ solved, batch)
+        if not slopes:
+            return CrossProducts(products, log_det)
+        return CrossProducts(products, log_det, product_slopes, log_det_slopes)
+
+
+def _columns(m: Array, batch: Batch) -> Array:
+    """Rows of a batch (P G m, k) as right-hand sides of each shape (P, m, G k)."""
+    rows = m[batch.rows].reshape(batch.shapes, batch.groups, batch.m, -1)
+    return rows.transpose(0, 2, 1, 3).reshape(batch.shapes, batch.m, -1)
+
+
+def _rows(b: Array, batch: Batch) -> Array:
+    """The way back."""
+    split = b.reshape(batch.shapes, batch.m, batch.groups, -1)
+    return split.transpose(0, 2, 1, 3).reshape(batch.shapes * batch.groups * batch.m, -1)
