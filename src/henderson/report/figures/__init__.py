@@ -6,6 +6,7 @@ the looks they share; then one file for each figure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .page import Page
@@ -21,22 +22,79 @@ class Plots:
 
     def fit(self) -> Page:
         """The data and what was fitted to them: a panel for each level of a grouping with its line or
-        points where one covariate and few levels allow it, otherwise observed against fitted values."""
+        points where one covariate and few levels allow it; for a linear fit its line, curve or means where one or two
+        columns explain; otherwise observed against fitted values."""
         from .fitted import draw
 
         return draw(self._fit)
 
-    def residuals(self) -> Page:
-        """Residuals against fitted values, with their running mean and standard deviation."""
+    def check(self) -> Page:
+        """One page of all: residuals, normal quantiles, scale-location, and for a linear fit leverage, Cook's
+        distance and the tests in words."""
+        from .check import draw
+
+        return draw(self._fit)
+
+    def residuals(self, against: Any = "fitted", kind: str = "pearson", data: Any = None) -> Page:
+        """Residuals against fitted values or anything else, with their running mean and standard deviation.
+
+        against : "fitted", "y" (the response), "order" (of the rows), a column of the model, a column of `data` (the
+            table of the fit), or an array with a number for each of its rows.
+        kind : as in `fit.residuals_as`.
+        """
         from .residuals import draw
 
-        return draw(self._fit)
+        return draw(self._fit, against, kind, data)
 
-    def qq(self) -> Page:
-        """Normal quantile plots of the residuals and of each random effect, with pointwise 95 % bands."""
+    def qq(self, level: float = 0.95) -> Page:
+        """Normal quantile plot: of a linear fit's standardised residuals, with a band for each and a band for all
+        together (simulated from the model); of a mixed fit's residuals and each random effect, with pointwise 95 %
+        bands."""
         from .quantiles import draw
 
+        return draw(self._fit, level)
+
+    def scale_location(self) -> Page:
+        """sqrt |standardised residual| against fitted values: is the variance the same everywhere?"""
+        from .scale_location import draw
+
         return draw(self._fit)
+
+    def leverage(self) -> Page:
+        """Standardised residuals against leverage, with contours of Cook's distance (linear fits)."""
+        from .leverage import draw
+
+        return draw(self._fit)
+
+    def cooks(self) -> Page:
+        """Cook's distance of every row, in the order of the table (linear fits)."""
+        from .cooks import draw
+
+        return draw(self._fit)
+
+    def effect(self, variable: str, by: str | None = None, level: float = 0.95, partial: bool = True) -> Page:
+        """The fitted mean along a column, other numbers at their mean and other factors in the mix of the rows, with
+        partial residuals.
+
+        by : a column with a line for each level; None takes the factor that `variable` interacts with, "" none.
+        partial : draw the partial residuals.
+        """
+        from .effect import draw
+
+        return draw(self._fit, variable, by, level, partial)
+
+    def added_variable(self, terms: str | Sequence[str] | None = None) -> Page:
+        """What each coefficient adds to all the others: response and column, both without the other columns (linear
+        fits)."""
+        from .added import draw
+
+        return draw(self._fit, terms)
+
+    def box_cox(self, lambdas: Any = None, level: float = 0.95) -> Page:
+        """Profile likelihood of a power of the response, and its interval (hd.lm)."""
+        from .box_cox import draw
+
+        return draw(self._fit, lambdas, level)
 
     def random_effects(self) -> Page:
         """BLUPs in order with 95 % intervals (from PEV), a panel for each random effect."""

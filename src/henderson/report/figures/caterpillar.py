@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ModelError
 from .page import BLUE, FAINT, INK, SOFT, Page, dress, short
 
 LABELLED = 60
@@ -17,7 +18,15 @@ _Z = 1.959963984540054
 def draw(fit: Any) -> Page:
     """A panel for each effect of each term. Levels of one term are in the order of its first effect in
     every panel.
+
+    Raises
+    ------
+    ModelError : a fit without random effects.
     """
+    if not fit.labels.terms:
+        raise ModelError(
+            f"random_effects: {fit.formula} has no random effects; hd.lmm fits them, as (1 | group) in the formula."
+        )
     panels = []
     for term, u, pev in zip(fit.labels.terms, fit.solution.u, fit.solution.prediction_error, strict=True):
         order = np.argsort(u[:, 0], kind="stable")

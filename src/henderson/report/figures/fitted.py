@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from .marks import is_linear
 from .page import BLUE, INK, RED, SIZE, SOFT, Page, cloud, dress, grid_shape, short
 
 PANELS = 42
@@ -23,6 +24,10 @@ _Z = 1.959963984540054
 
 def draw(fit: Any) -> Page:
     """The most telling of the figures below that the model allows."""
+    if is_linear(fit):
+        from .linear import drawn
+
+        return drawn(fit) or _observed(fit)
     view = _panels_view(fit)
     if view is not None:
         return _panels(fit, view)
@@ -217,12 +222,18 @@ def _observed(fit: Any) -> Page:
     design = fit.design
     fitted = fit.fitted if design.rows is None else fit.fitted[design.rows]
     page = Page(6.2, 5.4)
-    axes = page.subplots()
-    cloud(axes, fitted, design.y)
-    low, high = min(fitted.min(), design.y.min()), max(fitted.max(), design.y.max())
-    axes.plot([low, high], [low, high], color=RED, linewidth=1.2)
-    dress(axes, f"fitted {design.response}", f"observed {design.response}")
+    observed_panel(page.subplots(), fit)
     with np.errstate(invalid="ignore"):
         r = np.corrcoef(fitted, design.y)[0, 1] if np.ptp(fitted) > 0 else np.nan
     page.heading("Observed against fitted", short(fit.formula), f"Correlation {r:.3f}. Red: equality.")
     return page
+
+
+def observed_panel(axes: Any, fit: Any) -> None:
+    """Observed over fitted values in one panel."""
+    design = fit.design
+    fitted = fit.fitted if design.rows is None else fit.fitted[design.rows]
+    cloud(axes, fitted, design.y)
+    low, high = min(fitted.min(), design.y.min()), max(fitted.max(), design.y.max())
+    axes.plot([low, high], [low, high], color=RED, linewidth=1.2)
+    dress(axes, f"fitted {design.response}", f"observed {design.response}")

@@ -6,12 +6,57 @@ from typing import Any
 
 import numpy as np
 
-from .page import BLUE, GRID, INK, MANY, RED, Page, dress, grid_shape, short
+from .marks import is_linear, name_rows, whitened_note
+from .page import BLUE, FAINT, GRID, INK, MANY, RED, Page, dress, grid_shape, short
 
 PANELS = 9
 
 
-def draw(fit: Any) -> Page:
+def draw(fit: Any, level: float = 0.95) -> Page:
+    """Of a linear fit its standardised residuals, with both bands; of a mixed one residuals and random effects."""
+    return _linear(fit, level) if is_linear(fit) else _mixed(fit)
+
+
+def _linear(fit: Any, level: float) -> Page:
+    page = Page(6.2, 5.4)
+    axes = page.subplots()
+    outside = linear_panel(axes, fit, level)
+    said = "No residual is outside it." if not outside else f"{outside} outside it."
+    page.heading(
+        "Normal quantile plot of the residuals",
+        short(fit.formula),
+        f"Dark grey: where {100 * level:g} % of the values of a model with normal errors lie, point by point. Light grey: where"
+        f" all of them lie together in {100 * level:g} % of data sets. {said}{whitened_note(fit)}",
+    )
+    return page
+
+
+def linear_panel(axes: Any, fit: Any, level: float = 0.95) -> int:
+    """Standardised residuals of a linear fit in their bands; how many drawn lie outside the simultaneous one."""
+    from ...inference.influence import measures
+    from ...inference.qq import bands
+    from ...inference.student import require_level
+    from ...inference.whitened import row_numbers, whitened
+
+    require_level(level, "qq")
+    rows = whitened(fit)
+    values = measures(rows)["standardized"]
+    order = np.argsort(values, kind="stable")[: int(np.isfinite(values).sum())]
+    if len(order) < 3:
+        return 0
+    band = bands(rows, level)
+    x, y = band.quantile, values[order][band.place]
+    axes.fill_between(x, band.low_all, band.high_all, color=GRID, linewidth=0, zorder=1)
+    axes.fill_between(x, band.low, band.high, color=FAINT, alpha=0.7, linewidth=0, zorder=1)
+    axes.plot(x, x, color=RED, linewidth=1.2, zorder=2)
+    axes.scatter(x, y, s=12 if len(order) < 500 else 6, color=BLUE, alpha=0.8, linewidths=0, zorder=3)
+    dress(axes, "normal quantile", "standardised residual")
+    if len(x) == len(order):
+        name_rows(axes, x, y, row_numbers(fit)[order], np.abs(y))
+    return int(np.sum((y < band.low_all) | (y > band.high_all)))
+
+
+def _mixed(fit: Any) -> Page:
     """Residuals and, over their own standard deviations, the BLUPs of each effect."""
     samples = [("Residuals", _finite(fit.residuals_as("pearson")))]
     for term, u, pev, sigma in zip(
@@ -29,7 +74,7 @@ def draw(fit: Any) -> Page:
     page = Page(max(3.4 * columns, 4.4), max(3.3 * rows, 3.9) + 0.5)
     panels = page.subplots(rows, columns, squeeze=False)
     for axes, (name, values) in zip(panels.flat, samples, strict=False):
-        _panel(axes, values)
+        panel(axes, values)
         dress(axes, "normal quantile", "", f"{name} ({len(values)})")
     for axes in list(panels.flat)[len(samples) :]:
         axes.set_visible(False)
@@ -44,7 +89,8 @@ def draw(fit: Any) -> Page:
     return page
 
 
-def _panel(axes: Any, values: np.ndarray) -> None:
+def panel(axes: Any, values: np.ndarray) -> None:
+    """Values in the pointwise 95 % band of normal ones."""
     from scipy.special import betaincinv, ndtri
 
     values = np.sort(values)
