@@ -120,7 +120,7 @@ def test_predictions_of_new_rows(name):
         close(bounds, p[f"{interval}{100 * level:.0f}"], scale)
 
 
-@pytest.mark.parametrize("kind", ["HC0", "HC1", "HC2", "HC3"])
+@pytest.mark.parametrize("kind", ["HC0", "HC1", "HC2", "HC3", "HC4"])
 @pytest.mark.parametrize("robust", [n for n in NAMES if "robust" in witness(n)])
 def test_heteroscedasticity_consistent_covariances(robust, kind):
     expected = np.array(witness(robust)["robust"][kind])
@@ -131,6 +131,16 @@ def test_heteroscedasticity_consistent_covariances(robust, kind):
     # estimates and residual variance do not change
     close(ours.coefficients, fit(robust).coefficients)
     assert ours.sigma == fit(robust).sigma
+
+
+@pytest.mark.parametrize("clustered", [n for n in NAMES if "cluster" in witness(n)])
+def test_covariance_within_clusters(clustered):
+    # CR1, with both small-sample factors: vcovCL's default
+    w = witness(clustered)["cluster"]
+    error = np.sqrt(np.diag(w["CR1"]))
+    ours = fit(clustered, f"cluster({w['column']})")
+    close(ours.vcov, w["CR1"], np.outer(error, error))
+    close(ours.fixed_effects["std_error"], error)
 
 
 def close(got: Any, expected: Any, scale: Any = None) -> None:

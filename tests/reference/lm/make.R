@@ -9,29 +9,31 @@ every_row <- function(v, missing) {
   out <- rep(NA_real_, length(v) + length(missing)); out[-missing] <- v; out
 }
 
-witness <- function(name, call, ours, terms, data, fit, new, cluster = NULL) {
-  s <- summary(fit); kept <- !is.na(coef(fit)); co <- s$coefficients
+# `less`: the fit of the response less the offset. summary.lm of R 4.2 counts the offset into the sum of squares of the
+# model but not into a total, so that R-squared is not 1 - RSS / total there; that of `less` is.
+witness <- function(name, call, ours, terms, data, fit, new, cluster = NULL, less = fit) {
+  s <- summary(fit); l <- summary(less); kept <- !is.na(coef(fit)); co <- s$coefficients
   used <- intersect(names(data), c(all.vars(formula(fit)), ours$weights, cluster))
   out <- list(
     witness = sprintf("%s; stats %s, sandwich %s: %s", R.version.string, packageVersion("stats"), packageVersion("sandwich"), call),
     formula = ours$formula, weights = ours$weights, contrasts = ours$contrasts,
     data = lapply(data[used], column), terms = I(terms), dropped = I(if (is.null(ours$dropped)) character() else ours$dropped),
     coefficients = I(unname(coef(fit)[kept])), std_error = I(unname(co[, 2])), statistic = I(unname(co[, 3])),
-    p_value = I(unname(co[, 4])), sigma = s$sigma, df_residual = fit$df.residual, r_squared = s$r.squared,
-    adj_r_squared = s$adj.r.squared, f_statistic = I(unname(s$fstatistic)), rss = deviance(fit), nobs = nobs(fit),
+    p_value = I(unname(co[, 4])), sigma = s$sigma, df_residual = fit$df.residual, r_squared = l$r.squared,
+    adj_r_squared = l$adj.r.squared, f_statistic = I(unname(l$fstatistic)), rss = deviance(fit), nobs = nobs(fit),
     n_dropped = length(fit$na.action), loglik = as.numeric(logLik(fit)), npar = attr(logLik(fit), "df"),
     aic = AIC(fit), bic = BIC(fit), vcov = unname(vcov(fit, complete = FALSE)),
     fitted = I(every_row(fitted(fit), fit$na.action)), residuals = I(every_row(residuals(fit), fit$na.action)),
     confint95 = unname(confint(fit)[kept, , drop = FALSE]), confint80 = unname(confint(fit, level = 0.8)[kept, , drop = FALSE]),
     leverage = I(unname(hatvalues(fit))), standardized = I(unname(rstandard(fit))), studentized = I(unname(rstudent(fit))))
   p <- suppressWarnings(predict(fit, new, se.fit = TRUE))
-  # one new record has weight 1, as R's predict and ours take it
-  interval <- function(kind, level) unname(suppressWarnings(predict(fit, new, interval = kind, level = level))[, -1, drop = FALSE])
+  weight <- if (is.null(ours$weights)) 1 else new[[ours$weights]]          # of the new records
+  interval <- function(kind, level) unname(suppressWarnings(predict(fit, new, interval = kind, level = level, weights = weight))[, -1, drop = FALSE])
   out$predict <- list(new = lapply(new, function(v) if (is.factor(v)) I(as.character(v)) else I(v)), fit = I(unname(p$fit)),
     se = I(unname(p$se.fit)), confidence95 = interval("confidence", 0.95), prediction95 = interval("prediction", 0.95),
     prediction80 = interval("prediction", 0.8))
   if (all(kept)) {
-    out$robust <- lapply(setNames(nm = c("HC0", "HC1", "HC2", "HC3")), function(k) unname(vcovHC(fit, type = k)))
+    out$robust <- lapply(setNames(nm = paste0("HC", 0:4)), function(k) unname(vcovHC(fit, type = k)))
     if (!is.null(cluster)) {
       by <- data[[cluster]]; if (!is.null(fit$na.action)) by <- by[-fit$na.action]
       out$cluster <- list(column = cluster,
@@ -77,9 +79,11 @@ for (response in c("mpg", "disp")) {
     list(formula = paste(response, "~ cyl + am")), tt("cyl[T.6]", "cyl[T.8]", "am[T.manual]"), mt, lm(f, mt), both)
 }
 witness("mtcars_wls", "lm(mpg ~ wt + hp, mtcars, weights = qsec)", list(formula = "mpg ~ wt + hp", weights = "qsec"),
-  tt("wt", "hp"), mt, lm(mpg ~ wt + hp, mt, weights = qsec), data.frame(wt = c(2.5, 5), hp = c(100, 250)), cluster = "carb")
-witness("mtcars_offset", "lm(mpg ~ wt + offset(hp / 10), mtcars)", list(formula = "mpg ~ wt + offset(hp/10)"),
-  tt("wt"), mt, lm(mpg ~ wt + offset(hp / 10), mt), data.frame(wt = c(2.5, 5), hp = c(100, 250)))
+  tt("wt", "hp"), mt, lm(mpg ~ wt + hp, mt, weights = qsec), data.frame(wt = c(2.5, 5), hp = c(100, 250), qsec = c(20, 16)),
+  cluster = "carb")
+witness("mtcars_offset", "lm(mpg ~ wt + offset(hp / 10), mtcars); R-squared and F of lm(I(mpg - hp / 10) ~ wt)", list(formula = "mpg ~ wt + offset(hp/10)"),
+  tt("wt"), mt, lm(mpg ~ wt + offset(hp / 10), mt), data.frame(wt = c(2.5, 5), hp = c(100, 250)),
+  less = lm(I(mpg - hp / 10) ~ wt, mt))
 # R codes the first factor of a model without intercept in full, so it makes am:I(wt^2) two columns and drops one
 witness("mtcars_built", "lm(mpg ~ 0 + wt + I(wt^2) + I((am == 'manual') * wt^2), mtcars)", list(formula = "mpg ~ 0 + wt + I(wt**2) + am:I(wt**2)"),
   c("wt", "I(wt**2)", "am[T.manual]:I(wt**2)"), mt,
