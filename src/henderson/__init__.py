@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
+    "check": ("henderson.models.check", "check"),
     "gls": ("henderson.models.gls", "gls"),
     "lm": ("henderson.models.lm", "lm"),
     "lmm": ("henderson.models.lmm", "lmm"),
@@ -29,7 +30,7 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
-_PLANNED = ("glm", "glmm", "mixture", "check", "compare", "genetics", "qtl")
+_PLANNED = ("glm", "glmm", "mixture", "compare", "genetics", "qtl")
 
 __all__ = [
     "DataError",
@@ -40,6 +41,7 @@ __all__ = [
     "ModelError",
     "NotAvailableError",
     "__version__",
+    "check",
     "datasets",
     "gls",
     "lm",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from . import datasets
     from .errors import DataError, FormulaError, HendersonError, ModelError, NotAvailableError
     from .models.archive import load
+    from .models.check import check
     from .models.gls import gls
     from .models.linear_fit import LinearFit
     from .models.lm import lm
