@@ -11,8 +11,9 @@ from henderson.design.columns import INTERCEPT
 from henderson.design.factors import chosen_contrasts, evaluator_of
 from henderson.design.matrices import fixed_columns, random_blocks, structure_of, total_offset
 from henderson.design.record import Design
-from henderson.design.rows import complete_rows, positive_weights
+from henderson.design.rows import complete_rows, given_numbers, positive_weights
 from henderson.design.spec import column_records, make_spec
+from henderson.design.summaries import summaries
 from henderson.formula import Formula
 from henderson.frame import Frame
 
@@ -62,6 +63,9 @@ def build(
     offsets = total_offset(formula, evaluator, offset, frame, rows)
     # The record is made when it is asked for; until then it must not keep the columns of the table alive.
     columns, state = column_records(formula, evaluator), evaluator.state
+    precisions = None if weights is None else positive_weights(weights, frame, rows)
+    apart = None if offset is None else given_numbers("offset", offset, frame, rows)
+    complete = summaries(formula, evaluator, precisions, apart)
     named = (weights if isinstance(weights, str) else None, offset if isinstance(offset, str) else None)
     arrays = (offset is not None and named[1] is None, weights is not None and named[0] is None)
     return Design(
@@ -71,15 +75,18 @@ def build(
         terms=term_names(formula),
         blocks=blocks,
         offset=offsets,
-        weights=None if weights is None else positive_weights(weights, frame, rows),
+        weights=precisions,
         rows=rows,
         n_read=frame.nrow,
         n_dropped=0 if rows is None else frame.nrow - rows.size,
         dropped=dropped,
         response=formula.response_name,
         library=frame.library,
-        make_spec=lambda: make_spec(
-            formula, columns, state, structure, x_columns.names, blocks, structures, *named, *arrays
+        make_spec=lambda: (
+            make_spec(
+                formula, columns, state, structure, x_columns.names, blocks, structures, *named, *arrays
+            )
+            | complete(columns)
         ),
     )
 

@@ -1,7 +1,8 @@
 """What is kept of a design so that new data get the same columns: dict, list, text and numbers, nothing else.
 
 version, formula
-columns     column -> kind, and for factors levels and contrast
+columns     column -> kind; for factors levels and contrast; of the fixed part also counts of the levels, or mean, least, greatest
+            and, where there are no more than two, values
 state       call -> what its transform remembers (means, knots, recurrence coefficients)
 structure   how the factors of each fixed term are coded
 x_names
@@ -9,6 +10,8 @@ blocks      group, effects, factors, levels of each factor, combinations, struct
 weights, offset   names of columns, or null
 offset_array      whether the offset was given as an array, which new rows must then be given too
 weights_array     the same of the weights (for prediction intervals)
+cells       of the factors of the fixed part: factors, codes of the cells that occur, weights (sums over their rows); or null
+offset_mean       mean of the offset given apart, or null
 """
 
 from __future__ import annotations
@@ -16,10 +19,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from henderson.design.values import Evaluator
 from henderson.design.factors import names_of, nodes_of
 from henderson.design.matrices import Structure
 from henderson.design.record import RandomBlock
+from henderson.design.values import Evaluator
 from henderson.formula import Formula
 
 VERSION = 1

@@ -38,6 +38,10 @@ class _Seen:
     counts: dict[Label, int] = field(default_factory=dict)
     missing: int = 0
     total: float = 0.0
+    least: float = np.inf
+    greatest: float = -np.inf
+    few: set[float] | None = field(default_factory=set)
+    """The different numbers, while there are no more than two."""
     first: list[float] = field(default_factory=list)
     whole: list[np.ndarray] = field(default_factory=list)
 
@@ -102,6 +106,9 @@ def scan(
     design = designs.build(formula, standing, offset=offset, contrasts=contrasts, state=state)
     design.spec["weights"] = weights
     _correct_means(design.spec, seen, n)
+    design.spec["offset_mean"] = None if offset is None else seen[offset].total / n
+    # How often levels meet is not counted.
+    design.spec["cells"] = None
     return Scan(design, n, n_read, dropped)
 
 
@@ -121,6 +128,12 @@ def _look(seen: dict[str, _Seen], column: Column, rows: Any, whole: bool, as_fac
     if column.kind == "numeric":
         values = column.values if rows is None else column.values[rows]
         known.total += float(values.sum())
+        if values.size:
+            known.least = min(known.least, float(values.min()))
+            known.greatest = max(known.greatest, float(values.max()))
+        if known.few is not None:
+            few = known.few | set(np.unique(values).tolist())
+            known.few = few if len(few) <= 2 else None
         if len(known.first) < _FIRST:
             known.first += values[:_FIRST].tolist()
         if whole:
@@ -187,6 +200,9 @@ def _correct_means(spec: Mapping[str, Any], seen: dict[str, _Seen], n: int) -> N
         if each is None:
             continue
         if "mean" in record:
-            record["mean"] = each.total / n
+            record |= {"mean": each.total / n, "least": each.least, "greatest": each.greatest}
+            record.pop("values", None)
+            if each.few is not None:
+                record["values"] = sorted(each.few)
         if "counts" in record and record.get("levels"):
             record["counts"] = [each.counts[level] for level in record["levels"]]

@@ -1,0 +1,94 @@
+"""What a reference grid wants to know of the rows used: where covariates lie, and how often levels meet.
+
+For each numeric column of the fixed part: mean, least, greatest, and its values where it has no more than two. For each
+factor: counts of its levels. For the factors together: the cells that occur, with the sum of the weights of their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from henderson.design.factors import names_of, nodes_of
+from henderson.design.values import Evaluator, Labels
+from henderson.formula import Formula
+from henderson.formula.expression import Name
+
+Array = NDArray[np.float64]
+MOST_CELLS = 20_000
+"""Cells beyond which their frequencies are not kept."""
+_DENSE = 1_000_000
+
+
+def summaries(
+    formula: Formula, evaluator: Evaluator, weights: Array | None, offset: Array | None
+) -> Callable[[dict[str, dict[str, Any]]], dict[str, Any]]:
+    """What completes a record when it is asked for.
+
+    Columns that X holds anyway are looked at then; those that only enter a function (poly, log ...) now, so that they need not
+    be kept.
+
+    Parameters
+    ----------
+    weights : (n,) or None; offset : (n,), of `offset=` alone, or None.
+
+    Returns
+    -------
+    A function of the records of the columns: it adds to them, and returns the keys "cells" and "offset_mean" of the record.
+    """
+    used = names_of(nodes_of(formula, False, False))
+    bare = {node.name for node in formula.factors.values() if isinstance(node, Name)}
+    labels: dict[str, Labels] = {}
+    kept: dict[str, Array] = {}
+    known: dict[str, dict[str, Any]] = {}
+    for name in used:
+        made = evaluator.labels.get(name) or evaluator.as_levels.get(name)
+        if made is not None:
+            labels[name] = made
+        elif name in bare:
+            kept[name] = evaluator.numbers[name]
+        else:
+            known[name] = _of_numbers(evaluator.numbers[name])
+    offset_mean = None if offset is None else float(np.mean(offset))
+
+    def complete(columns: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        for name, found in known.items():
+            columns[name] |= found
+        for name, values in kept.items():
+            columns[name] |= _of_numbers(values)
+        for name, each in labels.items():
+            columns[name]["counts"] = np.bincount(each.codes, minlength=len(each.levels)).tolist()
+        return {"cells": _cells(labels, weights), "offset_mean": offset_mean}
+
+    return complete
+
+
+def _of_numbers(values: Array) -> dict[str, Any]:
+    least, greatest = float(np.min(values)), float(np.max(values))
+    record: dict[str, Any] = {"mean": float(np.mean(values)), "least": least, "greatest": greatest}
+    if np.all((values == least) | (values == greatest)):
+        record["values"] = [least] if least == greatest else [least, greatest]
+    return record
+
+
+def _cells(labels: dict[str, Labels], weights: Array | None) -> dict[str, Any] | None:
+    """Columns, their codes in each cell that occurs, and the weight of the cell; None for more than `MOST_CELLS`."""
+    if not labels:
+        return {"factors": [], "codes": [], "weights": []}
+    sizes = [len(each.levels) for each in labels.values()]
+    if np.prod(sizes, dtype=np.float64) > 2.0**62:
+        return None
+    flat = np.ravel_multi_index(tuple(each.codes.astype(np.int64) for each in labels.values()), sizes)
+    if np.prod(sizes) <= _DENSE:
+        there = np.flatnonzero(np.bincount(flat))
+    else:
+        there = np.unique(flat)
+    if len(there) > MOST_CELLS:
+        return None
+    where = np.searchsorted(there, flat)
+    total = np.bincount(where, weights=weights, minlength=len(there)).astype(np.float64)
+    codes = np.stack(np.unravel_index(there, sizes), axis=1)
+    return {"factors": list(labels), "codes": codes.tolist(), "weights": total.tolist()}
