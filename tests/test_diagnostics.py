@@ -416,3 +416,18 @@ def test_vif_of_aliased_terms_is_infinite():
     alone = hd.lm("mpg ~ wt + hp + qsec", data).vif()
     assert list(np.isinf(table["gvif"])) == [True, True, False, True]
     assert_allclose(table["gvif"][2], alone["gvif"][2], rtol=1e-8)
+
+
+def test_a_loaded_fit_has_no_rows_to_test(tmp_path):
+    cases.fit("cars").save(tmp_path / "cars.fit")
+    loaded = hd.load(tmp_path / "cars.fit")
+    for question in (
+        loaded.diagnostics,
+        loaded.influence,
+        loaded.box_cox,
+        loaded.vif,
+        loaded.press,
+        loaded.plot.check,
+    ):
+        with pytest.raises(ModelError, match="which holds no rows"):
+            question()

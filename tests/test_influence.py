@@ -258,3 +258,43 @@ def test_by_a_column_that_is_not_there():
         fit.influence(by="speed", data=cases.table("cars"))
     with pytest.raises(ModelError, match="one group"):
         cases.fit("cars").influence(by="g", data=cases.table("cars").assign(g="a"))
+
+
+# -- generalised least squares -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def growth():
+    return hd.gls("distance ~ age * Sex", hd.datasets.load("Orthodont"), residual="ar1(0 + age | Subject)")
+
+
+def test_whole_groups_of_a_generalised_fit_are_left_out_exactly(growth):
+    # dense: V at the fit's parameters, written out; the rows of one subject taken out of X, y and V
+    data = hd.datasets.load("Orthodont")
+    w = growth.whiten(np.eye(growth.nobs))
+    v = np.linalg.inv(w.T @ w)
+    x, y = growth.design.X, growth.design.y
+    table = growth.influence(by="Subject", data=data)
+    rss = growth.sigma**2 * growth.df_residual
+    for i, subject in enumerate(table["group"]):
+        stay = (data.Subject != subject).to_numpy()
+        inverse = np.linalg.inv(v[np.ix_(stay, stay)])
+        information = x[stay].T @ inverse @ x[stay]
+        b = np.linalg.solve(information, x[stay].T @ inverse @ y[stay])
+        e = y[stay] - x[stay] @ b
+        s = np.sqrt(e @ inverse @ e / (stay.sum() - 4))
+        change = growth.coefficients - b
+        scale = np.sqrt(np.diag(growth.solution.unscaled))
+        assert_allclose(dfbetas(table)[i], change / (s * scale), rtol=1e-8, atol=1e-9)
+        root = growth.sequential_root @ change
+        assert_allclose(table["cooks_distance"][i], root @ root / (4 * rss / growth.df_residual), rtol=1e-8)
+
+
+def test_rows_of_a_generalised_fit_are_those_of_the_whitened_model(growth):
+    w = growth.whiten(np.column_stack([growth.design.y, growth.design.X]))
+    columns = {"y": w[:, 0], "one": w[:, 1], "age": w[:, 2], "sex": w[:, 3], "both": w[:, 4]}
+    plain = hd.lm("y ~ 0 + one + age + sex + both", columns).influence()
+    ours = growth.influence()
+    for name in FREE:
+        assert_allclose(ours[name], plain[name], rtol=1e-8, atol=1e-10)
+    assert_allclose(ours["residual"], growth.residuals)

@@ -38,7 +38,12 @@ def diagnostics(fit: LeastSquares) -> dict[str, Any]:
     Returns
     -------
     test, statistic, df, df2, p_value, says: a line for each test. One that the rows do not allow says why.
+
+    Raises
+    ------
+    ModelError : a fit without its rows (a saved one).
     """
+    assert fit.design is not None
     asked: list[tuple[str, Callable[[], Outcome]]] = [
         ("Normality", lambda: normality(fit)),
         ("Breusch-Pagan, studentised (Koenker)", lambda: breusch_pagan(fit)),

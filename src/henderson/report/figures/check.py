@@ -40,7 +40,7 @@ def _linear(fit: Any) -> Page:
     page.heading(
         "Check of the model",
         short(fit.formula, 150),
-        f"{rows.n} rows, {rows.rank} coefficients. Red: running mean, dashed with the standard deviation. Numbers beside"
+        f"{rows.n:,} rows, {rows.rank} coefficients. Red: running mean, dashed with the standard deviation. Numbers beside"
         f" points are rows of the table, the first is 0.{whitened_note(fit)}",
     )
     return page
@@ -60,7 +60,7 @@ def _mixed(fit: Any) -> Page:
     page.heading(
         "Check of the model",
         short(fit.formula, 120),
-        f"{fit.nobs} rows. Red: running mean, dashed with the standard deviation. Numbers beside points are rows of the table,"
+        f"{fit.nobs:,} rows. Red: running mean, dashed with the standard deviation. Numbers beside points are rows of the table,"
         " the first is 0. fit.plot.qq() has the random effects too.",
     )
     return page

@@ -64,6 +64,8 @@ def dress(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
         axes.spines[side].set_color(SOFT)
         axes.spines[side].set_linewidth(0.8)
     axes.tick_params(colors=INK, labelsize=SIZE - 1, length=3, width=0.8, color=SOFT)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_offset_text().set(fontsize=SIZE - 2, color=INK)
     if x:
         axes.set_xlabel(x, fontsize=SIZE, color=INK)
     if y:
