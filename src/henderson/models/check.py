@@ -412,7 +412,7 @@ def _few(design: Design) -> list[str]:
                 f"{effect} does not vary within any level of {block.group}: its variance in {block.text} rests only on how"
                 " unequal the levels' deviations are. A slope needs a covariate that changes within a level."
             )
-        if 1 < block.m and block.q * block.m >= design.n:
+        if block.m > 1 and block.q * block.m >= design.n:
             said.append(
                 f"{block.text} has {block.q * block.m} random effects for {design.n} rows: its covariances will be poorly"
                 " known."

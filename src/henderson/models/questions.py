@@ -6,9 +6,12 @@ library.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..frame import give_back
+
+if TYPE_CHECKING:
+    from ..report.explain import Explanation
 
 
 class Questions:
@@ -57,3 +60,19 @@ class Questions:
         from ..inference.slopes import slopes
 
         return slopes(self, variable, **options)  # type: ignore[arg-type]
+
+    def explain(self) -> Explanation:
+        """The model in matrix form, with its numbers: y, X, b, V and the normal equations; with random effects Z, G, R, V
+        and Henderson's mixed-model equations. Small data whole, large data abridged. See `report.explain`.
+
+        Returns
+        -------
+        A text: print it; a notebook shows it as it is.
+
+        Raises
+        ------
+        ModelError : a fit that was loaded has no rows to show.
+        """
+        from ..report.explain import explain
+
+        return explain(self)  # type: ignore[arg-type]
