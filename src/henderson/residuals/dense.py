@@ -13,9 +13,9 @@ Array = np.ndarray
 _LARGE = 48
 
 
-def filled(values: Array, m: int) -> Array:
-    """(P, m, m) with ones on the diagonal and, off it, values (P, m (m - 1) / 2) of the pairs i < j."""
-    return _symmetric(values, m, 1.0)
+def filled(values: Array, m: int, diagonal: float = 1.0) -> Array:
+    """(P, m, m) with one number on the diagonal and, off it, values (P, m (m - 1) / 2) of the pairs i < j."""
+    return _symmetric(values, m, diagonal)
 
 
 def hollow(values: Array, m: int) -> Array:

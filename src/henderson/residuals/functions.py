@@ -27,8 +27,10 @@ class RangeFunction(NamedTuple):
     """1 - f(x), with its digits where x is small."""
     far: float
     """x at and beyond which f is nothing (1e-8 or less)."""
-    near: float
-    """x at which 1 - f is 1e-6."""
+    power: float
+    """p of 1 - f ~ x^p at 0."""
+    half: float
+    """x at which f is 1/2."""
 
 
 def _inside(x: Array) -> Array:
@@ -41,34 +43,39 @@ FUNCTIONS = {
         lambda x: x * np.exp(-x),
         lambda x: -np.expm1(-x),
         18.5,
-        1e-6,
+        1.0,
+        0.693,
     ),
     "gau": RangeFunction(
         lambda x: np.exp(-x * x),
         lambda x: 2.0 * x * x * np.exp(-x * x),
         lambda x: -np.expm1(-x * x),
         4.3,
-        1e-3,
+        2.0,
+        0.833,
     ),
     "ratio": RangeFunction(
         lambda x: 1.0 / (1.0 + x * x),
         lambda x: 2.0 * x * x / (1.0 + x * x) ** 2,
         lambda x: x * x / (1.0 + x * x),
         1e4,
-        1e-3,
+        2.0,
+        1.0,
     ),
     "sph": RangeFunction(
         lambda x: (1.0 - _inside(x)) ** 2 * (1.0 + 0.5 * _inside(x)),
         lambda x: 1.5 * _inside(x) * (1.0 - _inside(x) ** 2),
         lambda x: _inside(x) * (1.5 - 0.5 * _inside(x) ** 2),
         1.0,
-        1e-6 / 1.5,
+        1.0,
+        0.347,
     ),
     "lin": RangeFunction(
         lambda x: 1.0 - _inside(x),
         lambda x: np.where(x < 1.0, x, 0.0),
         lambda x: _inside(x) + 0.0,
         1.0,
-        1e-6,
+        1.0,
+        0.5,
     ),
 }

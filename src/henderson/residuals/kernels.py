@@ -1,11 +1,8 @@
 """Correlation as a function of the lag between two rows, with its parameters: one factor of a term.
 
     Distance    f(d / range) over one, two or three coordinates: exp, gau, sph, ratio, lin, mat
-    Decay       phi^d in one coordinate: ar1 (whole steps, -1 < phi < 1), ou (any steps, 0 < phi < 1)
+    Decay       phi^d in one coordinate: AR1 (whole steps, -1 < phi < 1), OU (any steps, 0 < phi < 1)
     Identical   1 where two rows have the same level, else 0: id(x) in a product
-
-Coordinates: t = log(range / typical) (for a Matern with nu estimated log(range sqrt(8 nu) / typical), at which nu hardly moves the
-range, and log nu); arctanh(phi) for ar1; log(range / typical) with phi = exp(-1 / range) for ou.
 """
 
 from __future__ import annotations
@@ -19,12 +16,12 @@ import numpy as np
 from ..errors import ModelError
 from .base import Parameter
 from .functions import FUNCTIONS
-from .matern import complement as matern_complement
+from .matern import gap as matern_gap
 from .matern import matern, matern_with_nu
 
 Array = np.ndarray
-_PHI_LIMIT = 1e-7
-"""1 - |phi| at the bounds of phi."""
+_INFINITE = 1e-4
+"""The longest distance over the range, at its bound."""
 NU_LOW, NU_HIGH = 0.05, 30.0
 """Bounds of nu where it is estimated: beyond 30 a Matern is a Gaussian to what data can tell."""
 _EDGE = 1e-9
@@ -55,8 +52,12 @@ class Kernel(ABC):
         """f(lag) (u,), and its derivatives (len(t), u). f(0) = 1."""
 
     @abstractmethod
+    def gap(self, t: Array, lag: Array) -> Array:
+        """1 - f(lag) (u,), with its digits where f is near 1, as far as they can be had."""
+
     def complement(self, t: Array) -> float:
-        """1 - f(typical lag), with its digits."""
+        """1 - f(typical lag)."""
+        return float(self.gap(t, np.array([self.lags.typical]))[0])
 
     @abstractmethod
     def starts(self) -> list[Array]:
@@ -73,105 +74,121 @@ class Kernel(ABC):
         return []
 
 
+class Span(NamedTuple):
+    """t of a range: t = log(1 + (longest / range)^power). Like -log range for short ranges; where the range grows without end the
+    criterion tends to a limit, linearly in (longest / range)^power, and so in t: its slope at the bound is not lost in noise."""
+
+    longest: float
+    power: float = 1.0
+
+    def reach(self, t: float) -> float:
+        """The range."""
+        return self.longest * float(np.expm1(t)) ** (-1.0 / self.power)
+
+    def slope(self, t: float) -> float:
+        """d log range / dt."""
+        return 1.0 / (self.power * float(np.expm1(-t)))
+
+    def t(self, reach: float) -> float:
+        return float(np.log1p((self.longest / reach) ** self.power))
+
+
 class Distance(Kernel):
     """f(d / range); the Matern with nu given is one of them."""
 
     def __init__(self, structure: str, lags: Lags, text: str, suffix: str = "", nu: float | None = None):
         self.structure, self.lags, self.text, self.nu = structure, lags, text, nu
         self.parameters = (Parameter("range" + suffix),)
-        far, near = self._reach()
-        self.lower = np.array([np.log(lags.shortest / lags.typical / far)])
-        self.upper = np.array([np.log(lags.longest / lags.typical / near)])
-
-    def _reach(self) -> tuple[float, float]:
-        if self.structure == "mat":
-            assert self.nu is not None
-            return 18.5 + 2.0 * self.nu, min(1e-3, 10.0 ** (-3.0 / min(self.nu, 1.0)))
-        return FUNCTIONS[self.structure].far, FUNCTIONS[self.structure].near
+        if structure == "mat":
+            assert nu is not None
+            far, power, self.half = 18.5 + 2.0 * nu, 2.0 * min(nu, 1.0), 1.2 * float(np.sqrt(nu))
+        else:
+            _, _, _, far, power, self.half = FUNCTIONS[structure]
+        self.span = Span(lags.longest, power)
+        self.lower, self.upper = np.array([_INFINITE]), np.array([self.span.t(lags.shortest / far)])
 
     def at(self, t: Array, lag: Array, slopes: bool) -> tuple[Array, Array | None]:
-        x = lag * (np.exp(-float(t[0])) / self.lags.typical)
+        x = lag / self.span.reach(float(t[0]))
         if self.structure == "mat":
             assert self.nu is not None
             f, fall = matern(x, self.nu)
-            return f, fall[None] if slopes else None
-        function = FUNCTIONS[self.structure]
-        return function.value(x), function.fall(x)[None] if slopes else None
+        else:
+            function = FUNCTIONS[self.structure]
+            f, fall = function.value(x), function.fall(x)
+        return f, (fall * self.span.slope(float(t[0])))[None] if slopes else None
 
-    def complement(self, t: Array) -> float:
-        x = float(np.exp(-t[0]))
+    def gap(self, t: Array, lag: Array) -> Array:
+        x = lag / self.span.reach(float(t[0]))
         if self.structure == "mat":
             assert self.nu is not None
-            return matern_complement(x, self.nu)
-        return float(FUNCTIONS[self.structure].complement(np.array(x)))
+            return matern_gap(x, self.nu)
+        return FUNCTIONS[self.structure].complement(x)
 
     def starts(self) -> list[Array]:
-        """Ranges at which the correlation is about 1/2 from half the neighbours' distance to the longest, evenly in log."""
-        half = {"exp": 0.7, "gau": 0.83, "ratio": 1.0, "sph": 0.35, "lin": 0.5}.get(self.structure)
-        if half is None:
-            assert self.nu is not None
-            half = 1.2 * np.sqrt(self.nu)
-        ends = np.log([0.5, max(self.lags.longest / self.lags.typical, 1.0)])
-        return [np.array([x - np.log(half)]) for x in np.linspace(*ends, 7)]
+        """Ranges at which the correlation is 1/2 from half the neighbours' distance to the longest, evenly in log."""
+        return [np.array([self.span.t(d / self.half)]) for d in _distances(self.lags, 7)]
 
     def natural(self, t: Array) -> Array:
-        return self.lags.typical * np.exp(t)
+        return np.array([self.span.reach(float(t[0]))])
 
     def coordinates(self, natural: Array) -> Array:
         if not natural[0] > 0:
             raise ModelError(f"{self.text}: the range is positive, not {natural[0]:g}.")
-        return np.log(natural / self.lags.typical)
+        return np.array([self.span.t(float(natural[0]))])
 
     def edges(self, t: Array, text: str) -> list[tuple[int, str]]:
         name = self.parameters[0].name
-        if t[0] >= self.upper[0] - _near_end(self):
+        if t[0] <= 10.0 * _INFINITE:
             said = (
                 f"the {name} of {text} grows without end: the criterion tends to that of a variogram without a sill, and only the "
                 "ratio of the residual variance to the range is estimated"
             )
             return [(0, said)]
-        if t[0] <= self.lower[0] + _EDGE:
+        if t[0] >= self.upper[0] - _EDGE:
             return [(0, f"the {name} of {text} is shorter than the shortest distance: no correlation")]
         return []
 
 
-def _near_end(kernel: Kernel) -> float:
-    """A tenth of the way of 1 - f, on the log scale of the range, counts as the end: the criterion is flat there."""
-    return float(np.log(100.0)) if kernel.upper[0] - kernel.lower[0] > 10.0 else 0.0
+def _distances(lags: Lags, count: int) -> Array:
+    return np.geomspace(0.5 * lags.typical, max(lags.longest, lags.typical), count)
 
 
 class MaternNu(Distance):
-    """The Matern with nu estimated."""
+    """The Matern with nu estimated; t is that of range sqrt(8 nu), which nu hardly moves, and log nu."""
 
     separable = False
 
     def __init__(self, lags: Lags, text: str, suffix: str = ""):
         self.structure, self.lags, self.text, self.nu = "mat", lags, text, None
         self.parameters = (Parameter("range" + suffix), Parameter("nu" + suffix))
-        low, high = np.log(lags.shortest / lags.typical / 10.0), np.log(lags.longest / lags.typical * 1e4)
-        self.lower = np.array([low, np.log(NU_LOW)])
-        self.upper = np.array([high, np.log(NU_HIGH)])
+        self.span = Span(lags.longest)
+        self.lower = np.array([_INFINITE, np.log(NU_LOW)])
+        self.upper = np.array([self.span.t(lags.shortest / 10.0), np.log(NU_HIGH)])
+
+    def _x(self, t: Array, lag: Array) -> Array:
+        return lag * (float(np.sqrt(8.0 * np.exp(t[1]))) / self.span.reach(float(t[0])))
 
     def at(self, t: Array, lag: Array, slopes: bool) -> tuple[Array, Array | None]:
-        nu = float(np.exp(t[1]))
-        x = lag * (np.sqrt(8.0 * nu) * np.exp(-float(t[0])) / self.lags.typical)
+        nu, x = float(np.exp(t[1])), self._x(t, lag)
         if not slopes:
             return matern(x, nu)[0], None
         f, fall, in_nu = matern_with_nu(x, nu)
         # x is proportional to sqrt(nu) at t[0] held.
-        return f, np.stack([fall, in_nu - 0.5 * fall])
+        return f, np.stack([fall * self.span.slope(float(t[0])), in_nu - 0.5 * fall])
 
-    def complement(self, t: Array) -> float:
-        nu = float(np.exp(t[1]))
-        return matern_complement(float(np.sqrt(8.0 * nu) * np.exp(-t[0])), nu)
+    def gap(self, t: Array, lag: Array) -> Array:
+        return matern_gap(self._x(t, lag), float(np.exp(t[1])))
 
     def starts(self) -> list[Array]:
-        ends = np.log([0.5, max(self.lags.longest / self.lags.typical, 1.0)])
-        return [np.array([x + 0.85, np.log(nu)]) for nu in (0.5, 1.5, 4.0) for x in np.linspace(*ends, 5)]
+        return [
+            np.array([self.span.t(2.4 * d), np.log(nu)])
+            for nu in (0.5, 1.5, 4.0)
+            for d in _distances(self.lags, 5)
+        ]
 
     def natural(self, t: Array) -> Array:
-        nu = np.exp(t[1])
-        return np.array([self.lags.typical * np.exp(t[0]) / np.sqrt(8.0 * nu), nu])
+        nu = float(np.exp(t[1]))
+        return np.array([self.span.reach(float(t[0])) / np.sqrt(8.0 * nu), nu])
 
     def coordinates(self, natural: Array) -> Array:
         reach, nu = map(float, natural)
@@ -179,94 +196,137 @@ class MaternNu(Distance):
             raise ModelError(
                 f"{self.text}: the range is positive and nu between {NU_LOW:g} and {NU_HIGH:g}, not {reach:g} and {nu:g}."
             )
-        return np.array([np.log(reach * np.sqrt(8.0 * nu) / self.lags.typical), np.log(nu)])
+        return np.array([self.span.t(reach * float(np.sqrt(8.0 * nu))), np.log(nu)])
 
     def edges(self, t: Array, text: str) -> list[tuple[int, str]]:
-        out = super().edges(t, text)
+        out, name = super().edges(t, text), self.parameters[1].name
         if t[1] >= self.upper[1] - _EDGE:
-            out.append((1, f"nu of {text} is at {NU_HIGH:g}: the field is as smooth as a Gaussian, gau"))
+            out.append((1, f"{name} of {text} is at {NU_HIGH:g}: the field is as smooth as gau"))
         if t[1] <= self.lower[1] + _EDGE:
-            out.append((1, f"nu of {text} is at {NU_LOW:g}: the field is hardly more than a nugget"))
+            out.append((1, f"{name} of {text} is at {NU_LOW:g}: the field is hardly more than a nugget"))
         return out
 
 
 class Decay(Kernel):
     """phi^lag."""
 
-    def __init__(self, structure: str, lags: Lags, text: str, suffix: str, even: bool = False):
-        self.structure, self.lags, self.text = structure, lags, text
-        self.parameters = (Parameter("phi" + suffix),)
-        if structure == "ar1":
-            end = float(np.arctanh(1.0 - _PHI_LIMIT))
-            # Where every lag is even, phi and -phi are the same model.
-            self.lower, self.upper = np.array([0.0 if even else -end]), np.array([end])
-        else:
-            self.lower = np.array([np.log(lags.shortest / lags.typical / 18.5)])
-            self.upper = np.array([np.log(lags.longest / lags.typical * 1e6)])
-
-    def phi(self, t: Array) -> float:
-        if self.structure == "ar1":
-            return float(np.tanh(t[0]))
-        return float(np.exp(-np.exp(-t[0]) / self.lags.typical))
-
-    def at(self, t: Array, lag: Array, slopes: bool) -> tuple[Array, Array | None]:
-        if self.structure == "ar1":
-            phi = self.phi(t)
-            f = phi**lag
-            left = 1.0 / np.cosh(float(t[0])) ** 2
-            return f, (np.where(lag > 0, lag * phi ** np.maximum(lag - 1.0, 0.0), 0.0) * left)[
-                None
-            ] if slopes else None
-        x = lag * (np.exp(-float(t[0])) / self.lags.typical)
-        f = np.exp(-x)
-        return f, (x * f)[None] if slopes else None
-
+    @abstractmethod
     def one_minus_square(self, t: Array, lag: Array) -> Array:
         """1 - f(lag)^2, with its digits."""
-        if self.structure == "ar1":
-            size = abs(float(t[0]))
-            with np.errstate(divide="ignore"):
-                log_phi = np.log1p(-2.0 / (np.exp(2.0 * size) + 1.0)) if size > 0 else -np.inf
-            return -np.expm1(2.0 * lag * log_phi)
-        return -np.expm1(-2.0 * lag * (np.exp(-float(t[0])) / self.lags.typical))
 
-    def complement(self, t: Array) -> float:
-        f = self.at(t, np.array([self.lags.typical]), False)[0][0]
-        return (
-            float(self.one_minus_square(t, np.array([self.lags.typical]))[0] / (1.0 + f))
-            if f > 0
-            else 1.0 - f
-        )
+    @property
+    def name(self) -> str:
+        return self.parameters[0].name
+
+
+class AR1(Decay):
+    """Lags are whole steps. phi = (1 + e) tanh(t) with e = 1 / longest lag: the slope at phi = 1 is not lost in noise."""
+
+    def __init__(self, lags: Lags, text: str, suffix: str, even: bool):
+        self.lags, self.text = lags, text
+        self.parameters = (Parameter("phi" + suffix),)
+        self.e = 1.0 / lags.longest
+        end = float(np.arctanh((1.0 - _INFINITE * self.e) / (1.0 + self.e)))
+        # Where every lag is even, phi and -phi are the same model.
+        self.lower, self.upper = np.array([0.0 if even else -end]), np.array([end])
+
+    def _phi(self, t: Array) -> tuple[float, float]:
+        """phi and log|phi|, with its digits near |phi| = 1."""
+        tanh = float(np.tanh(t[0]))
+        left = 2.0 / (float(np.exp(2.0 * abs(t[0]))) + 1.0)
+        size_left = left - self.e * (1.0 - left)
+        with np.errstate(divide="ignore"):
+            return (1.0 + self.e) * tanh, float(np.log1p(-size_left)) if size_left < 1.0 else -np.inf
+
+    def at(self, t: Array, lag: Array, slopes: bool) -> tuple[Array, Array | None]:
+        phi, _ = self._phi(t)
+        f = phi**lag
+        if not slopes:
+            return f, None
+        slope = (1.0 + self.e) / float(np.cosh(t[0])) ** 2
+        return f, (np.where(lag > 0, lag * phi ** np.maximum(lag - 1.0, 0.0), 0.0) * slope)[None]
+
+    def one_minus_square(self, t: Array, lag: Array) -> Array:
+        with np.errstate(invalid="ignore"):
+            return np.where(lag > 0, -np.expm1(2.0 * lag * self._phi(t)[1]), 0.0)
+
+    def gap(self, t: Array, lag: Array) -> Array:
+        f = self.at(t, lag, False)[0]
+        return np.where(f > 0, self.one_minus_square(t, lag) / (1.0 + np.maximum(f, 0.0)), 1.0 - f)
 
     def starts(self) -> list[Array]:
-        if self.structure == "ar1":
-            step = self.lags.typical
-            signs = (1.0,) if self.lower[0] == 0.0 or step != 1.0 else (1.0, -1.0)
-            sizes = [np.arctanh(r ** (1.0 / step)) for r in (0.2, 0.6, 0.9)]
-            return [np.array([s * x]) for x in sizes for s in signs if s > 0 or x < 0.8]
-        return [np.array([x]) for x in (-0.5, 0.7, 2.2)]
+        step = self.lags.typical
+        values = [r ** (1.0 / step) for r in (0.2, 0.6, 0.9)]
+        if step == 1.0:
+            values.append(-0.3)
+        return [self.coordinates(np.array([phi])) for phi in values]
 
     def natural(self, t: Array) -> Array:
-        return np.array([self.phi(t)])
+        return np.array([self._phi(t)[0]])
 
     def coordinates(self, natural: Array) -> Array:
         phi = float(natural[0])
-        low = -1.0 if self.structure == "ar1" else 0.0
-        if not low < phi < 1.0:
-            raise ModelError(f"{self.text}: {self.parameters[0].name} is between {low:g} and 1, not {phi:g}.")
-        if self.structure == "ar1":
-            return np.array([np.arctanh(phi)])
-        return np.array([np.log(-1.0 / np.log(phi) / self.lags.typical)])
+        if not -1.0 < phi < 1.0:
+            raise ModelError(f"{self.text}: {self.name} is between -1 and 1, not {phi:g}.")
+        return np.array([np.arctanh(phi / (1.0 + self.e))])
 
     def edges(self, t: Array, text: str) -> list[tuple[int, str]]:
-        name = self.parameters[0].name
-        if t[0] >= self.upper[0] - 2.0:
-            return [(0, f"{name} of {text} is estimated as 1, on the boundary")]
-        if self.structure == "ar1" and t[0] == self.lower[0] == 0.0:
-            return [(0, f"{name} of {text} is estimated as 0, on the boundary")]
-        if t[0] <= self.lower[0] + (2.0 if self.structure == "ar1" else _EDGE):
-            end = "-1" if self.structure == "ar1" else "0"
-            return [(0, f"{name} of {text} is estimated as {end}, on the boundary")]
+        phi = self._phi(t)[0]
+        if 1.0 - abs(phi) <= 10.0 * _INFINITE * self.e:
+            return [(0, f"{self.name} of {text} is estimated as {np.sign(phi):.0f}, on the boundary")]
+        if t[0] == self.lower[0] == 0.0:
+            return [(0, f"{self.name} of {text} is estimated as 0, on the boundary")]
+        return []
+
+
+class OU(Decay):
+    """Lags are any numbers; phi = exp(-1 / range), t that of the range. `reports` "phi" or "range"."""
+
+    def __init__(self, lags: Lags, text: str, suffix: str, reports: str):
+        self.lags, self.text, self.reports = lags, text, reports
+        self.parameters = (Parameter(reports + suffix),)
+        self.span = Span(lags.longest)
+        self.lower, self.upper = np.array([_INFINITE]), np.array([self.span.t(lags.shortest / 18.5)])
+
+    def _x(self, t: Array, lag: Array) -> Array:
+        return lag / self.span.reach(float(t[0]))
+
+    def at(self, t: Array, lag: Array, slopes: bool) -> tuple[Array, Array | None]:
+        x = self._x(t, lag)
+        f = np.exp(-x)
+        return f, (x * f * self.span.slope(float(t[0])))[None] if slopes else None
+
+    def one_minus_square(self, t: Array, lag: Array) -> Array:
+        return -np.expm1(-2.0 * self._x(t, lag))
+
+    def gap(self, t: Array, lag: Array) -> Array:
+        return -np.expm1(-self._x(t, lag))
+
+    def starts(self) -> list[Array]:
+        return [np.array([self.span.t(self.lags.typical * r)]) for r in (0.6, 2.0, 9.0)]
+
+    def natural(self, t: Array) -> Array:
+        reach = self.span.reach(float(t[0]))
+        return np.array([reach if self.reports == "range" else np.exp(-1.0 / reach)])
+
+    def coordinates(self, natural: Array) -> Array:
+        value = float(natural[0])
+        if self.reports == "range":
+            if not value > 0:
+                raise ModelError(f"{self.text}: {self.name} is positive, not {value:g}.")
+            return np.array([self.span.t(value)])
+        if not 0.0 < value < 1.0:
+            raise ModelError(
+                f"{self.text}: {self.name}, the correlation one unit apart, is between 0 and 1, not {value:g}."
+            )
+        return np.array([self.span.t(-1.0 / float(np.log(value)))])
+
+    def edges(self, t: Array, text: str) -> list[tuple[int, str]]:
+        if t[0] <= 10.0 * _INFINITE:
+            limit = "infinite" if self.reports == "range" else "1"
+            return [(0, f"{self.name} of {text} is estimated as {limit}, on the boundary")]
+        if t[0] >= self.upper[0] - _EDGE:
+            return [(0, f"{self.name} of {text} is estimated as 0, on the boundary")]
         return []
 
 
@@ -282,8 +342,8 @@ class Identical(Kernel):
     def at(self, t: Array, lag: Array, slopes: bool) -> tuple[Array, Array | None]:
         return (lag == 0.0).astype(np.float64), np.zeros((0, lag.size)) if slopes else None
 
-    def complement(self, t: Array) -> float:
-        return 1.0
+    def gap(self, t: Array, lag: Array) -> Array:
+        return (lag != 0.0).astype(np.float64)
 
     def starts(self) -> list[Array]:
         return [np.zeros(0)]
@@ -335,14 +395,23 @@ class Product:
             rows.append(df * np.prod(others, axis=0) if others else df)
         return product, np.concatenate(rows)
 
-    def _step(self, t: Array) -> float:
-        """g = 1 - f one typical step apart, with its digits."""
-        left, f = 0.0, 1.0
-        for kernel, part in zip(self.kernels, self.split(t), strict=True):
-            g = kernel.complement(part)
-            left += f * g
-            f *= 1.0 - g
+    def _field_gap(self, t: Array, lags: Sequence[Array]) -> Array:
+        """1 - the product of the correlations, with its digits."""
+        left, f = np.zeros(1), np.ones(1)
+        for kernel, part, lag in zip(self.kernels, self.split(t), lags, strict=True):
+            g = kernel.gap(part, lag)
+            left = left + f * g
+            f = f * (1.0 - g)
         return left
+
+    def gap(self, t: Array, lags: Sequence[Array]) -> Array:
+        """1 - C of two different rows (u,), with its digits where C is near 1."""
+        nugget = self.nugget_at(t)
+        return nugget + (1.0 - nugget) * self._field_gap(t, lags)
+
+    def _step(self, t: Array) -> float:
+        """g = 1 - f one typical step apart."""
+        return float(self._field_gap(t, [np.array([k.lags.typical]) for k in self.kernels])[0])
 
     def nugget_at(self, t: Array) -> float:
         if not self.nugget:

@@ -33,12 +33,15 @@ def matern_with_nu(x: Array, nu: float) -> tuple[Array, Array, Array]:
     return out[0], out[1], out[2]
 
 
-def complement(x: float, nu: float) -> float:
-    """1 - f(x), with its digits where x is small and nu > 1."""
-    f = float(_by_bessel(np.array([x]), nu)[0][0])
-    if nu > 1 and 1.0 - f < 1e-7:
-        return x * x / (4.0 * (nu - 1.0))
-    return 1.0 - f
+def gap(x: Array, nu: float) -> Array:
+    """1 - f(x); for nu > 1 by its first term, x^2 / (4 (nu - 1)), where that is less than 1e-7."""
+    if nu == 0.5:
+        return -np.expm1(-x)
+    left = 1.0 - matern(x, nu)[0]
+    if nu <= 1.5:
+        return left
+    first = x * x / (4.0 * (nu - 1.0))
+    return np.where(first < 1e-8, first, left)
 
 
 def _closed(x: Array, nu: float) -> tuple[Array, Array]:

@@ -21,6 +21,10 @@ from .distance import Batch, Pairs, pairs, require_numbers
 from .kernels import Distance, Kernel, Lags, MaternNu, Product
 
 Array = np.ndarray
+_NEAR_ONE = 0.05
+"""Largest 1 - C below which it is 1 - C whose digits are kept, and"""
+_FEW = 4.0
+"""how many times it h is."""
 _RANKED_ROWS = 700
 """Rows up to which starts are ranked by all of them."""
 
@@ -106,12 +110,14 @@ class DenseProduct(Structure):
         scored.sort(key=lambda pair: pair[0])
         chosen: list[Array] = []
         for _, t in scored:
-            if all(
-                np.abs(t[:-1] - c[:-1]).max(initial=0.0) > 0.5 or len(t) == 1 and abs(t[0] - c[0]) > 0.5
-                for c in chosen
-            ):
+            if all(self._apart(t, other) for other in chosen):
                 chosen.append(t)
         return chosen[:3]
+
+    def _apart(self, t: Array, other: Array) -> bool:
+        """Whether two starts have different ranges."""
+        r = len(t) - self.product.nugget
+        return bool(np.abs(t[:r] - other[:r]).max() > 0.4)
 
     def _part(self) -> tuple[DenseProduct, Any]:
         """A smaller structure of some of the rows, to rank starts by."""
@@ -133,31 +139,33 @@ class DenseProduct(Structure):
         return np.where(np.max(found, axis=0) == 0, 1.0, values)
 
     def whiten(self, t: Array, m: Array) -> tuple[Array, float]:
-        values, _ = self.product.at(t, self.pairs.lags, False)
+        values = self._values(t)
         out, log_det = np.empty(m.shape), 0.0
         for batch in self.pairs.batches:
-            l = dense.cholesky(dense.filled(values[batch.place], batch.m))
-            log_det += batch.groups * float(dense.log_det(l).sum())
-            out[batch.rows] = _rows(dense.solve_lower(l, _columns(m, batch)), batch)
+            factor = Factored(values[0][batch.place], values[1][batch.place], batch.m)
+            log_det += batch.groups * factor.log_det
+            out[batch.rows] = _rows(factor.whiten(_columns(m, batch)), batch)
         return out, log_det
 
+    def _values(self, t: Array) -> tuple[Array, Array]:
+        return self.product.at(t, self.pairs.lags, False)[0], self.product.gap(t, self.pairs.lags)
+
     def cross_products(self, t: Array, m: Array, slopes: bool) -> CrossProducts:
-        values, derivatives = self.product.at(t, self.pairs.lags, slopes)
+        values, gaps = self._values(t)
+        derivatives = self.product.at(t, self.pairs.lags, True)[1] if slopes else None
         k, r = m.shape[1], self.n_coordinates
         products, log_det = np.zeros((k, k)), 0.0
         product_slopes, log_det_slopes = np.zeros((r, k, k)), np.zeros(r)
         for batch in self.pairs.batches:
-            l = dense.cholesky(dense.filled(values[batch.place], batch.m))
-            log_det += batch.groups * float(dense.log_det(l).sum())
-            white = dense.solve_lower(l, _columns(m, batch))
+            factor = Factored(values[batch.place], gaps[batch.place], batch.m)
+            log_det += batch.groups * factor.log_det
+            white = factor.whiten(_columns(m, batch))
             flat = _rows(white, batch)
             products += flat.T @ flat
-            if not slopes or batch.m == 1:
+            if derivatives is None or batch.m == 1:
                 continue
-            assert derivatives is not None
-            solved = dense.solve_lower(l, white, transposed=True)
-            flat_solved, inverse = _rows(solved, batch), dense.inverse_pairs(l)
-            del l
+            solved = factor.whiten_back(white)
+            flat_solved, inverse = _rows(solved, batch), factor.inverse_pairs()
             for j in range(r):
                 change = derivatives[j][batch.place]
                 log_det_slopes[j] += 2.0 * batch.groups * float(np.vdot(inverse, change))
@@ -165,6 +173,55 @@ class DenseProduct(Structure):
         if not slopes:
             return CrossProducts(products, log_det)
         return CrossProducts(products, log_det, product_slopes, log_det_slopes)
+
+
+class Factored:
+    """C of the shapes of a batch, factorised, C = K + c 11'.
+
+    Where all correlations are near 1 (the range is much longer than the distances), their digits are in 1 - C: K = h - (1 - C) with h a
+    few times the largest 1 - C is factorised in place of C, and c = 1 - h put back by the formula for a change of rank one,
+
+        W = (I - g v v') L^-1,   K = L L',   v = L^-1 1,   g = (1 - 1 / sqrt(1 + c v'v)) / v'v.
+    """
+
+    def __init__(self, values: Array, gaps: Array, m: int):
+        largest = float(gaps.max(initial=1.0 if m == 1 else 0.0))
+        self.c = 0.0
+        if largest < _NEAR_ONE:
+            h = _FEW * largest
+            try:
+                self.l = dense.cholesky(dense.filled(h - gaps, m, h))
+                self.c = 1.0 - h
+            except NotPositiveDefinite:
+                pass
+        if self.c == 0.0:
+            self.l = dense.cholesky(dense.filled(values, m))
+        self.log_det = float(dense.log_det(self.l).sum())
+        if self.c:
+            self.v = dense.solve_lower(self.l, np.ones((len(self.l), m, 1)))
+            self.size = np.einsum("pic,pic->p", self.v, self.v)[:, None, None]
+            self.g = (1.0 - 1.0 / np.sqrt(1.0 + self.c * self.size)) / self.size
+            self.log_det += float(np.log1p(self.c * self.size).sum())
+
+    def _shrink(self, z: Array) -> Array:
+        return z - self.g * self.v * (np.swapaxes(self.v, 1, 2) @ z) if self.c else z
+
+    def whiten(self, b: Array) -> Array:
+        """W b for a stack b (P, m, k)."""
+        return self._shrink(dense.solve_lower(self.l, b))
+
+    def whiten_back(self, z: Array) -> Array:
+        """W' z, so that whiten_back(whiten(b)) is C^-1 b."""
+        return dense.solve_lower(self.l, self._shrink(z), transposed=True)
+
+    def inverse_pairs(self) -> Array:
+        """C^-1 at the pairs i < j. Overwrites the factor."""
+        if not self.c:
+            return dense.inverse_pairs(self.l)
+        k = dense.solve_lower(self.l, self.v, transposed=True)[:, :, 0]
+        i, j = np.triu_indices(k.shape[1], 1)
+        weight = (self.c / (1.0 + self.c * self.size))[:, :, 0]
+        return dense.inverse_pairs(self.l) - weight * k[:, i] * k[:, j]
 
 
 def _columns(m: Array, batch: Batch) -> Array:
