@@ -83,6 +83,8 @@ class LinearSolution:
     residual: ResidualModel | None = None
     robust: np.ndarray | None = None
     """(rank, rank): a sandwich covariance of b that takes the place of s2 (X'V^-1X)^-1."""
+    robust_df: float | None = None
+    """Degrees of freedom that go with `robust`; None: those of the residuals."""
     u: tuple[np.ndarray, ...] = field(default=())
     covariances: tuple[np.ndarray, ...] = field(default=())
 

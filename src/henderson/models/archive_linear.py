@@ -48,6 +48,7 @@ def record_of(fit: LinearFit) -> dict[str, Any]:
             "n": solution.coordinates.n,
             "reml": solution.reml,
             "scale_known": solution.scale_known,
+            "robust_df": solution.robust_df,
             **{name: _number(getattr(solution, name)) for name in _NUMBERS},
         }
     }
@@ -113,6 +114,7 @@ def fit_of(record: dict[str, Any], arrays: Arrays) -> LinearFit:
         **{name: float(numbers[name]) for name in _NUMBERS},
         reml=bool(numbers["reml"]),
         scale_known=bool(numbers["scale_known"]),
+        robust_df=None if numbers["robust_df"] is None else float(numbers["robust_df"]),
         residual=_residual(record, arrays, p, saved),
         robust=arrays.take("robust", p, p) if "robust" in arrays else None,
     )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -235,8 +236,10 @@ class LinearFit(Questions, Checks):
         """Degrees of freedom (k,) of t tests of combinations `rows` (k, rank) of the coefficients."""
         method = method or self.df_method
         rows = np.atleast_2d(rows)
-        if method == "inf" or self.solution.scale_known:
+        if method == "inf" or (self.solution.scale_known and self.solution.robust is None):
             return np.full(len(rows), np.inf)
+        if self.solution.robust_df is not None:
+            return np.full(len(rows), self.solution.robust_df)
         if method == "residual" or not self.generalised:
             if method not in ("residual", "satterthwaite", "kenward-roger"):
                 raise _unknown_df(method)
@@ -300,6 +303,27 @@ class LinearFit(Questions, Checks):
                 "bound": ["P"],
             }
         return {"group": ["Residual"] * len(rows["term"]), **rows}
+
+    def with_vcov(self, vcov: str, data: Any = None) -> LinearFit:
+        """The same estimates with a sandwich covariance of the coefficients, which every test and interval then uses.
+
+        vcov : "HC0" to "HC4", "cluster(g)", "cluster(g, h)" (see `inference.sandwich`).
+        data : the table of the fit, where the model does not have the clustering column.
+        """
+        from ..inference.sandwich import read_vcov, sandwich
+
+        wanted = read_vcov(vcov)
+        robust, df = sandwich(self, wanted, data)
+        return LinearFit(
+            self.labels,
+            replace(self.solution, robust=robust, robust_df=df),
+            self.columns,
+            self.library,
+            self.design,
+            self.frame,
+            self.status,
+            notes=(f"covariance of the coefficients: {wanted.text}",),
+        )
 
     # -- rows --------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from .. import formula as formulas
 from .. import frame as frames
 from ..design.estimability import ColumnSpace
 from ..errors import DataError, ModelError, NotAvailableError
+from ..inference.sandwich import read_vcov
 from ..linear.least_squares import LeastSquares, least_squares
 from ..linear.rows import DesignRows
 from ..linear.solution import Coordinates, LinearSolution
@@ -81,11 +82,12 @@ def lm(
     if isinstance(data, (str, Path)) and _larger_than_limit(
         Path(data).expanduser(), parsed, weights, offset, limit
     ):
-        fit = _from_file(formula, parsed, Path(data).expanduser(), limit, weights, offset, contrasts, vcov)
-    else:
-        frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
-        design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
-        fit = fit_rows(formula, design, frame)
+        return _from_file(formula, parsed, Path(data).expanduser(), limit, weights, offset, contrasts, vcov)
+    clusters = () if vcov is None else read_vcov(vcov).clusters
+    names = {**designs.needed(parsed, weights, offset)}
+    frame = frames.read(data, names | {name: None for name in clusters if name not in names}, parsed.text)
+    design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
+    fit = fit_rows(formula, design, frame)
     return fit if vcov is None else fit.with_vcov(vcov)
 
 
