@@ -190,9 +190,7 @@ class FittedResidual:
     def _interior(self) -> np.ndarray:
         """Coordinates with a curvature: estimated, off the box, and not run off to a limit."""
         inside = self.minimum.free & ~self.held
-        for part, at in zip(
-            (self.covariance.structure, *self.covariance.functions), self.covariance.slices, strict=True
-        ):
+        for part, at in zip(self.covariance.parts, self.covariance.slices, strict=True):
             if len(part.parameters) == part.n_coordinates:
                 for j, _ in part.edges(self.t[at]):
                     inside[at.start + j] = False
@@ -290,7 +288,7 @@ class FittedResidual:
     @cached_property
     def _held_parameters(self) -> np.ndarray:
         out: list[bool] = []
-        parts = (self.covariance.structure, *self.covariance.functions)
+        parts = self.covariance.parts
         for part, at in zip(parts, self.covariance.slices, strict=True):
             held = self.held[at]
             same = len(part.parameters) == len(held)

@@ -96,7 +96,7 @@ def hessian(function: Function, t: np.ndarray, box: Box, which: np.ndarray) -> n
     r = len(t)
     out = np.zeros((r, r))
     for j in np.flatnonzero(which):
-        out[j] = _difference(function, t, box, j)
+        out[j] = _difference(function, t, box, int(j))
     out = 0.5 * (out + out.T)
     out[~which] = 0.0
     out[:, ~which] = 0.0
@@ -204,7 +204,8 @@ def _direction(h: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> tuple[n
     values, vectors = np.linalg.eigh(h[np.ix_(free, free)])
     along = vectors.T @ gradient[free]
     floor = max(_FLAT * float(np.abs(values).max(initial=0.0)), 1e-12)
-    used = np.maximum(np.abs(values), floor)
+    # A small curvature is used as it is: towards a limit at infinity it falls off like the gradient does.
+    used = np.maximum(np.abs(values), 1e-5 * floor)
     # A direction without curvature in which the function does not fall either is no reason to go on.
     negative = (values < -floor) & (along**2 / used > TOLERANCE)
     direction = np.zeros_like(gradient)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..formula.residual import Residual, read_residual
 from ..formula.terms import Formula, VarianceTerm
 from ..frame import Frame
 from ..linear.gls import Criterion, Estimates, FittedResidual, estimates, standard_rows
-from ..linear.newton import Box, Minimum, Step, minimise
+from ..linear.newton import Box, Minimum, minimise
 from ..linear.solution import Coordinates as LinearCoordinates
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
@@ -121,8 +122,7 @@ class _Model:
     def structure(self) -> Structure:
         design = self.design
         if self.known is not None:
-            from ..residuals import known
-
+            known = import_module("henderson.residuals.known")
             zeros = np.zeros(design.n, dtype=np.int64)
             layout = Layout(design.n, (), zeros, "", ("",), "V=", rows=design.rows)
             built: Structure = known.build(self.known, layout)
@@ -236,7 +236,7 @@ def _same(covariance: Covariance, natural: np.ndarray, t: np.ndarray) -> np.ndar
 
 
 def _minimum(
-    criterion: Criterion, starts: list[np.ndarray], box: Box, on_step: Callable[[Step], None] | None
+    criterion: Criterion, starts: list[np.ndarray], box: Box, on_step: Callable[[Any], None] | None
 ) -> Minimum:
     try:
         return minimise(criterion, starts, box, on_step)
@@ -353,7 +353,7 @@ def _status(fitted: _Fitted, residual: FittedResidual) -> Status:
 
 def _involved(covariance: Covariance, direction: np.ndarray) -> list[int]:
     out, at = [], 0
-    for part, place in zip((covariance.structure, *covariance.functions), covariance.slices, strict=True):
+    for part, place in zip(covariance.parts, covariance.slices, strict=True):
         here = np.abs(direction[place]) > 1e-3
         k = len(part.parameters)
         out += [at + j for j in range(k) if (here[j] if k == len(here) else here.any())]

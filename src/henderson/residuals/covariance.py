@@ -35,7 +35,7 @@ class Covariance:
         order = structure.order
         self.order = order
         self.half_log_weights = None if weights is None else 0.5 * np.log(weights)
-        parts = (structure, *self.functions)
+        parts = self.parts
         self.lower = np.concatenate([part.lower for part in parts])
         self.upper = np.concatenate([part.upper for part in parts])
         ends = np.cumsum([0, *(part.n_coordinates for part in parts)])
@@ -44,6 +44,11 @@ class Covariance:
     @property
     def n_coordinates(self) -> int:
         return len(self.lower)
+
+    @property
+    def parts(self) -> tuple[Structure | VarianceFunction, ...]:
+        """What t is made of, part by part (`slices`)."""
+        return (self.structure, *self.functions)
 
     # -- numbers -----------------------------------------------------------------------------------------
 
@@ -94,12 +99,11 @@ class Covariance:
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """All reported parameters but the residual variance."""
-        return tuple(p for part in (self.structure, *self.functions) for p in part.parameters)
+        return tuple(p for part in self.parts for p in part.parameters)
 
     def natural(self, t: np.ndarray) -> np.ndarray:
         """Their values, variances relative to s2."""
-        parts = (self.structure, *self.functions)
-        return np.concatenate([part.natural(t[at]) for part, at in zip(parts, self.slices, strict=True)])
+        return np.concatenate([part.natural(t[at]) for part, at in zip(self.parts, self.slices, strict=True)])
 
     def log_scale(self, t: np.ndarray) -> float:
         """log of the constant that s as defined has over s as calculated with: it divides the residual standard deviation."""
@@ -109,7 +113,7 @@ class Covariance:
         """Reported parameters at the edge of their range, by number, in words."""
         out: dict[int, str] = {}
         offset = 0
-        for part, at in zip((self.structure, *self.functions), self.slices, strict=True):
+        for part, at in zip(self.parts, self.slices, strict=True):
             out.update({offset + j: said for j, said in part.edges(t[at])})
             offset += len(part.parameters)
         return out
@@ -129,7 +133,7 @@ class Covariance:
         """
         chosen, t = np.zeros(self.n_coordinates, dtype=bool), np.zeros(self.n_coordinates)
         wanted = _numbers(values, [p.name for p in self.parameters], argument)
-        for part, at in zip((self.structure, *self.functions), self.slices, strict=True):
+        for part, at in zip(self.parts, self.slices, strict=True):
             names = [p.name for p in part.parameters]
             here = np.array([name in wanted for name in names], dtype=bool)
             if not here.any():

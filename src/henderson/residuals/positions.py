@@ -270,7 +270,7 @@ def _patterns(groups: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray | None,
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     order = np.lexsort((codes, groups, which[groups]))
     patterns, start = [], 0
-    for k, (at, count) in enumerate(zip(first, np.bincount(which), strict=True)):
+    for at, count in zip(first, np.bincount(which), strict=True):
         positions = np.flatnonzero(there[at])
         stop = start + int(count) * len(positions)
         if len(positions):

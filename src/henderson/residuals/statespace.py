@@ -15,6 +15,7 @@ Sources: Harvey (1989), section 3.4; Jones (1980) for gaps.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -155,7 +156,7 @@ class StateSpace(Structure):
             log_det_slopes.append(log_det_turned.imag / _STEP)
         return CrossProducts(products, float(log_det), np.array(product_slopes), np.array(log_det_slopes))
 
-    def _filter(self, t: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, complex]:
+    def _filter(self, t: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, Any]:
         k = len(self.signal.lower)
         powers, stationary = self.signal.model(t[:k])
         noise = t[k] if self.nugget else t.dtype.type(0.0)
@@ -182,7 +183,7 @@ class StateSpace(Structure):
 
     def _step_by_step(
         self, powers: np.ndarray, stationary: np.ndarray, noise: complex, m: np.ndarray
-    ) -> tuple[np.ndarray, complex]:
+    ) -> tuple[np.ndarray, Any]:
         out = np.empty(m.shape, dtype=powers.dtype)
         active = int(self.ends[0])
         lead = 1 if self.one_gap else active
