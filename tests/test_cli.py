@@ -89,7 +89,7 @@ def test_saved_fit_and_picture(run, sleep, tmp_path):
     [
         ("Reaction ~ Dayz + (1 | Subject)", "The closest column is 'Days'"),
         ("Reaction ~ Days + (1 | Subject", "FormulaError"),
-        ("Reaction ~ Days", "no random term"),
+        ("Reaction ~ Days + (1 | Subjct)", "The closest column is 'Subject'"),
         ("Reaction ~ __import__('os').system('x') + (1 | Subject)", "FormulaError"),
         ("Days ~ Days + (1 | Subject)", "fit the response exactly"),
     ],
@@ -210,3 +210,106 @@ def test_a_csv_with_text_where_numbers_are_needed(run, tmp_path):
     data.to_csv(tmp_path / "d.csv", index=False)
     code, _, err = run("fit", "y ~ log(x) + (1 | g)", tmp_path / "d.csv")
     assert code == 1 and "about 2" in err and np.all([w not in err for w in ("Traceback", "numpy")])
+
+
+# -- least squares, gls, check ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pastes(tmp_path):
+    path = tmp_path / "pastes.csv"
+    hd.datasets.load("Pastes").to_csv(path, index=False)
+    return str(path)
+
+
+def test_a_model_without_random_terms_is_least_squares(run, sleep):
+    code, out, err = run("fit", "Reaction ~ Days", sleep)
+    assert (code, err) == (0, "")
+    assert out == hd.lm("Reaction ~ Days", sleep).summary()
+
+
+def test_residual_and_variance_make_it_generalised(run, sleep):
+    for options in (
+        {"residual": "ar1(0 + Days | Subject)"},
+        {"variance": "exp(Days)"},
+    ):
+        (name, text), *_ = options.items()
+        code, out, _ = run("fit", "Reaction ~ Days", sleep, f"--{name}", text, "--ml", "--json")
+        fit = hd.gls("Reaction ~ Days", sleep, reml=False, **options)
+        record = json.loads(out)
+        assert code == 0 and record["method"] == "ML"
+        assert record["deviance"] == pytest.approx(fit.deviance, abs=1e-8)
+        assert len(record["variance_components"]) == 2
+
+
+def test_record_of_least_squares(run, sleep):
+    _, out, _ = run("fit", "Reaction ~ Days", sleep, "--json")
+    record, fit = json.loads(out, parse_constant=pytest.fail), hd.lm("Reaction ~ Days", sleep)
+    assert record["method"] == "least squares" and record["df_residual"] == 178
+    assert record["r_squared"] == fit.r_squared and record["rss"] == fit.rss
+    assert record["f_statistic"]["value"] == pytest.approx(fit.f_statistic[0])
+    assert [row["term"] for row in record["fixed_effects"]] == ["(Intercept)", "Days"]
+    assert "groups" not in record and "null_space" not in record
+
+
+def test_record_has_the_null_space(run, tmp_path):
+    pd.DataFrame({"y": [1.0, 3, 2, 5], "x": [1, 2, 3, 5], "x2": [2, 4, 6, 10]}).to_csv(
+        tmp_path / "d.csv", index=False
+    )
+    _, out, _ = run("fit", "y ~ x + x2", tmp_path / "d.csv", "--json")
+    record = json.loads(out)
+    assert record["columns_dropped"] == ["x2"]
+    np.testing.assert_allclose(record["null_space"], [[0], [-2], [1]], atol=1e-12)
+
+
+def test_robust_covariance(run, sleep):
+    _, out, _ = run("fit", "Reaction ~ Days", sleep, "--vcov", "HC3", "--json")
+    fit = hd.lm("Reaction ~ Days", sleep, vcov="HC3")
+    np.testing.assert_allclose(json.loads(out)["vcov"], fit.vcov, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "said"),
+    [
+        (MODEL, ["--vcov", "HC3"], "--vcov is for least squares"),
+        (
+            "Reaction ~ Days",
+            ["--residual", "ar1(0 + Days | Subject)", "--vcov", "HC3"],
+            "--vcov is for least",
+        ),
+        ("Reaction ~ Days", ["--ml"], "least squares has no variance parameters"),
+        ("Reaction ~ Days", ["--explain", "--json"], "ask for one of them"),
+        ("Reaction ~ Days", ["--residual", "ar1(0 + Dayz | Subject)"], "The closest column is 'Days'"),
+    ],
+)
+def test_an_option_that_would_not_be_heeded_is_refused(run, sleep, formula, options, said):
+    code, out, err = run("fit", formula, sleep, *options)
+    assert (code, out) == (1, "") and said in err
+
+
+def test_anova_and_marginal_means_follow_the_summary(run, pastes):
+    code, out, _ = run("fit", "strength ~ cask", pastes, "--anova", "2", "--emmeans", "cask")
+    fit = hd.lm("strength ~ cask", pastes)
+    assert code == 0 and out.startswith(fit.summary())
+    assert "Tests of the terms, type 2:" in out and "Marginal means of cask:" in out
+    _, out, _ = run("fit", "strength ~ cask", pastes, "--anova", "2", "--emmeans", "cask", "--json")
+    record = json.loads(out)
+    assert record["anova"][0]["term"] == "cask" and len(record["emmeans"]["cask"]) == 3
+    assert run("fit", "strength ~ cask", pastes, "--anova", "4")[0] == 2
+
+
+def test_explain(run, sleep):
+    code, out, _ = run("fit", MODEL, sleep, "--explain")
+    assert code == 0 and out == hd.lmm(MODEL, sleep).explain()
+
+
+def test_check(run, sleep, tmp_path):
+    code, out, err = run("check", MODEL, sleep)
+    assert (code, err) == (0, "") and out == repr(hd.check(MODEL, sleep))
+    pd.DataFrame({"y": [1.0, 3, 2, 5], "x": [1, 2, 3, 5], "x2": [2, 4, 6, 10]}).to_csv(
+        tmp_path / "d.csv", index=False
+    )
+    code, out, err = run("check", "y ~ x + x2", tmp_path / "d.csv")
+    assert code == 1 and "x2 is 2 * x in every row" in out and err == ""
+    code, out, err = run("check", "y ~ z", tmp_path / "d.csv")
+    assert (code, out) == (1, "") and "FormulaError" in err

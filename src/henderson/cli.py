@@ -1,6 +1,6 @@
-"""The shell's door: `henderson fit`, `henderson datasets`.
+"""The shell's door: `henderson fit`, `henderson check`, `henderson datasets`.
 
-Exit codes: 0 the fit can be used; 1 the formula, the data or the model is wrong; 2 the command line is
+Exit codes: 0 the fit can be used (`check`: nothing is wrong); 1 the formula, the data or the model is wrong; 2 the command line is
 wrong; 3 the fit did not converge (what it reached is printed all the same). Results go to standard output,
 everything else to standard error.
 """
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .errors import DataError, HendersonError
+from .errors import DataError, HendersonError, ModelError
 
 app = typer.Typer(
     add_completion=False,
@@ -53,9 +53,32 @@ def fit(
         str, typer.Argument(help='The model, for example "Reaction ~ Days + (Days | Subject)".')
     ],
     file: Annotated[str, typer.Argument(help="A CSV or Parquet file.")],
+    residual: Annotated[
+        str | None,
+        typer.Option(help='Correlation of the residuals: "ar1(0 + Days | Subject)".', metavar="TERM"),
+    ] = None,
+    variance: Annotated[
+        str | None,
+        typer.Option(help='Variance of the residuals: "ident(sex)", "power(x)".', metavar="FUNCTION"),
+    ] = None,
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
+    vcov: Annotated[
+        str | None,
+        typer.Option(
+            help="Robust covariance of the coefficients of least squares: HC3, cluster(g).", metavar="KIND"
+        ),
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="Column of precision weights.", metavar="COL")] = None,
     offset: Annotated[str | None, typer.Option(help="Column of offsets.", metavar="COL")] = None,
+    anova: Annotated[
+        int | None, typer.Option(min=1, max=3, help="Print tests of the terms, of this type, too.")
+    ] = None,
+    emmeans: Annotated[
+        list[str] | None, typer.Option(help="Print marginal means of these factors too.", metavar="SPEC")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the model in matrix form, not the summary.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Save the fit to this file.", metavar="FIT.zip")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a record for machines, not the summary.")
@@ -63,21 +86,27 @@ def fit(
     plot: Annotated[Path | None, typer.Option(help="Draw the fit to this file.", metavar="PLOT.png")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print a line for each iteration.")] = False,
 ) -> None:
-    """Fit a linear mixed model and print its summary."""
-    from .models.lmm import lmm
-
+    """Fit a model and print its summary: with random terms a linear mixed model, with --residual or --variance generalised
+    least squares, else least squares.
+    """
     # Before the fit: a long one must not be lost to a wrong path.
     for path in (out, plot):
         _writable(path)
     if plot is not None and plot.suffix.lower() not in PICTURES:
         raise DataError(f"'{plot}': pictures are written as {', '.join(PICTURES)}, by the end of the name.")
-    fitted = lmm(formula, file, reml=not ml, weights=weights, offset=offset, verbose=verbose)
+    if explain and as_json:
+        raise ModelError("--explain prints for the eye and --json for machines: ask for one of them.")
+    fitted = _fitted(formula, file, residual, variance, ml, vcov, weights, offset, verbose)
     if as_json:
         from .report.record import record
 
-        typer.echo(record(fitted))
+        typer.echo(record(fitted, anova, emmeans or []))
     else:
-        typer.echo(fitted.summary(), nl=False)
+        typer.echo(str(fitted.explain()) if explain else fitted.summary(), nl=False)
+        if anova is not None:
+            typer.echo(f"\nTests of the terms, type {anova}:\n{_table(fitted.anova(type=anova))}")
+        for spec in emmeans or []:
+            typer.echo(f"\nMarginal means of {spec}:\n{_table(fitted.emmeans(spec))}")
     if out is not None:
         fitted.save(out)
         _say(f"saved: {out}")
@@ -87,6 +116,70 @@ def fit(
         _say(f"drawn: {plot}")
     if not fitted.status.converged:
         raise typer.Exit(NOT_CONVERGED)
+
+
+def _fitted(
+    formula: str,
+    file: str,
+    residual: str | None,
+    variance: str | None,
+    ml: bool,
+    vcov: str | None,
+    weights: str | None,
+    offset: str | None,
+    verbose: bool,
+) -> Any:
+    """The fit of the verb that the model belongs to; an option that it would not heed is refused."""
+    from .formula import parse
+
+    random = bool(parse(formula).random)
+    least_squares = not random and residual is None and variance is None
+    if vcov is not None and not least_squares:
+        raise ModelError(
+            "--vcov is for least squares: a model without random terms, --residual and --variance."
+        )
+    if ml and least_squares:
+        raise ModelError(
+            "--ml: least squares has no variance parameters for REML or ML to differ in. Leave it out."
+        )
+    if least_squares:
+        from .models.lm import lm
+
+        return lm(formula, file, weights=weights, offset=offset, vcov=vcov)
+    options: dict[str, Any] = {"reml": not ml, "weights": weights, "offset": offset, "verbose": verbose}
+    if random:
+        from .models.lmm import lmm
+
+        return lmm(formula, file, residual=residual, variance=variance, **options)
+    from .models.gls import gls
+
+    return gls(formula, file, residual=residual, variance=variance, **options)
+
+
+def _table(table: Any) -> str:
+    """A table as text, every row of it."""
+    return str(table.to_string(index=False)) if hasattr(table, "to_string") else str(table).rstrip()
+
+
+@app.command()
+def check(
+    formula: Annotated[str, typer.Argument(help='The model, for example "yield ~ block + N * P * K".')],
+    file: Annotated[str, typer.Argument(help="A CSV or Parquet file.")],
+    residual: Annotated[
+        str | None, typer.Option(help="Correlation of the residuals.", metavar="TERM")
+    ] = None,
+    variance: Annotated[
+        str | None, typer.Option(help="Variance of the residuals.", metavar="FUNCTION")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Column of precision weights.", metavar="COL")] = None,
+) -> None:
+    """Say what can be estimated from a model and a table, before any fit. Exit code 1 where something cannot."""
+    from .models.check import check as checked
+
+    found = checked(formula, file, residual=residual, variance=variance, weights=weights)
+    typer.echo(repr(found), nl=False)
+    if not found.ok:
+        raise typer.Exit(WRONG)
 
 
 @app.command()

@@ -131,6 +131,8 @@ def _block_rows(fit: LinearFit) -> tuple[np.ndarray, str]:
             said = f"among the rows of {':'.join(groups)} {labels[int(codes[0])]}; rows of different levels are independent:"
             return rows, said
     sd = residual.standard_deviations
+    if residual.covariance.structure.name == "independent":
+        return np.zeros(0, dtype=np.intp), "\n".join(side_by_side(matrix("diagonal of V", sd**2)))
     return np.zeros(0, dtype=np.intp), (
         f"V is {n} x {n}; its diagonal is "
         + (f"{number(sd[0] ** 2)}." if np.ptp(sd) < 1e-12 * sd[0] else "not constant.")

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from ..models.linear_fit import LinearFit
+    from ..models.mixed_fit import MixedFit
 
-def record(fit: Any) -> str:
-    """The facts and tables of a mixed model as JSON; NaN and infinite numbers are null."""
+
+def record(fit: Any, anova: int | None = None, emmeans: Sequence[str] = ()) -> str:
+    """The facts and tables of a fit as JSON; NaN and infinite numbers are null.
+
+    Parameters
+    ----------
+    anova, emmeans : tests of this type, and marginal means of these factors, to add.
+    """
+    from ..models.mixed_fit import MixedFit
+
+    content = _facts(fit) | (_mixed(fit) if isinstance(fit, MixedFit) else _linear(fit))
+    if anova is not None:
+        content["anova"] = _rows(_columns(fit.anova(type=anova)))
+    if emmeans:
+        content["emmeans"] = {spec: _rows(_columns(fit.emmeans(spec))) for spec in emmeans}
+    return json.dumps(_plain(content), indent=1, allow_nan=False)
+
+
+def _facts(fit: Any) -> dict[str, Any]:
+    """What every fit has."""
     status = fit.status
-    content = {
+    return {
         "formula": fit.formula,
         "method": "REML" if fit.reml else "ML",
         "nobs": fit.nobs,
         "rows_dropped": fit.n_dropped,
         "rows_note": fit.rows_note,
         "columns_dropped": list(fit.dropped),
-        "groups": fit.groups,
         "deviance": fit.deviance,
         "loglik": fit.loglik,
         "aic": fit.aic,
@@ -26,7 +47,6 @@ def record(fit: Any) -> str:
         "npar": fit.npar,
         "df_residual": fit.df_residual,
         "sigma": fit.sigma,
-        "theta": fit.theta,
         "status": {
             "verdict": status.verdict,
             "converged": status.converged,
@@ -38,7 +58,31 @@ def record(fit: Any) -> str:
         "vcov": fit.vcov,
         "variance_components": _rows(fit.variance_components_columns()),
     }
-    return json.dumps(_plain(content), indent=1, allow_nan=False)
+
+
+def _mixed(fit: MixedFit) -> dict[str, Any]:
+    return {"groups": fit.groups, "theta": fit.theta}
+
+
+def _linear(fit: LinearFit) -> dict[str, Any]:
+    more: dict[str, Any] = {"rss": fit.rss}
+    if not fit.generalised:
+        value, df, df_residual = fit.f_statistic
+        more |= {
+            "method": "least squares",
+            "r_squared": fit.r_squared,
+            "adj_r_squared": fit.adj_r_squared,
+            "f_statistic": {"value": value, "df": df, "df_residual": df_residual},
+        }
+    if fit.dropped:
+        more["null_space"] = fit.columns.null_space
+    return more
+
+
+def _columns(table: Any) -> dict[str, Any]:
+    """A data frame, or an object that holds one as `table`, as plain columns."""
+    table = getattr(table, "table", table)
+    return {str(name): list(table[name]) for name in table.columns}
 
 
 def _rows(columns: dict[str, Any]) -> list[dict[str, Any]]:
