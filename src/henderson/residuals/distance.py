@@ -164,12 +164,11 @@ def _summary(layout: Layout, factor: Factor, lags: Array, points: Array, starts:
             f"{layout.text}: all rows{within} are in one place ({where}{' in row 0' if within else ''}): "
             "there is no distance, and the correlation cannot be estimated."
         )
-    if positive.size > 200_000:
-        half = float(np.median(positive[:: positive.size // 100_000]))
-    else:
-        half = float(np.median(positive))
     neighbours = _neighbour_distance(points, starts, sizes)
-    return Lags(float(positive.min()), neighbours or half, float(positive.max()), half)
+    shortest = float(positive.min())
+    whole = factor.structure == "ar1"
+    step = float(np.gcd.reduce(np.unique(positive).astype(np.int64))) if whole else 0.0
+    return Lags(shortest, neighbours or shortest, float(positive.max()), step)
 
 
 def _neighbour_distance(points: Array, starts: Array, sizes: Array) -> float:

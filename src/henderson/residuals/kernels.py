@@ -2,7 +2,6 @@
 
     Distance    f(d / range) over one, two or three coordinates: exp, gau, sph, ratio, lin, mat
     Decay       phi^d in one coordinate: AR1 (whole steps, -1 < phi < 1), OU (any steps, 0 < phi < 1)
-    Identical   1 where two rows have the same level, else 0: id(x) in a product
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ _INFINITE = 1e-4
 NU_LOW, NU_HIGH = 0.05, 30.0
 """Bounds of nu where it is estimated: beyond 30 a Matern is a Gaussian to what data can tell."""
 _EDGE = 1e-9
+_LEAST_FIELD = 1e-9
+"""1 - share of the nugget at which a lattice is as good as nugget alone."""
 
 
 class Lags(NamedTuple):
@@ -34,8 +35,8 @@ class Lags(NamedTuple):
     typical: float
     """What neighbours are apart, mostly."""
     longest: float
-    half: float
-    """Median of all."""
+    step: float = 0.0
+    """Greatest common divisor of whole lags; 0 where they are not whole."""
 
 
 class Kernel(ABC):
@@ -330,31 +331,6 @@ class OU(Decay):
         return []
 
 
-class Identical(Kernel):
-    """1 at lag 0, else 0."""
-
-    parameters = ()
-
-    def __init__(self, lags: Lags):
-        self.lags = lags
-        self.lower = self.upper = np.zeros(0)
-
-    def at(self, t: Array, lag: Array, slopes: bool) -> tuple[Array, Array | None]:
-        return (lag == 0.0).astype(np.float64), np.zeros((0, lag.size)) if slopes else None
-
-    def gap(self, t: Array, lag: Array) -> Array:
-        return (lag != 0.0).astype(np.float64)
-
-    def starts(self) -> list[Array]:
-        return [np.zeros(0)]
-
-    def natural(self, t: Array) -> Array:
-        return np.zeros(0)
-
-    def coordinates(self, natural: Array) -> Array:
-        return np.zeros(0)
-
-
 class Product:
     """The product of the factors' correlations at pairs of lags, and a nugget.
 
@@ -364,12 +340,12 @@ class Product:
     the correlations there: 0 is no nugget, 1 nothing but nugget, and s stays put where the range grows without end.
     """
 
-    def __init__(self, kernels: Sequence[Kernel], nugget: bool, text: str):
+    def __init__(self, kernels: Sequence[Kernel], nugget: bool, text: str, least_share: float = 0.0):
         self.kernels, self.nugget, self.text = tuple(kernels), nugget, text
         ends = np.cumsum([0, *(len(k.lower) for k in self.kernels)])
         self.slices = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
         last = [1.0] if nugget else []
-        self.lower = np.concatenate([*(k.lower for k in self.kernels), 0.0 * np.array(last)])
+        self.lower = np.concatenate([*(k.lower for k in self.kernels), np.full(len(last), least_share)])
         self.upper = np.concatenate([*(k.upper for k in self.kernels), last])
         self.parameters = tuple(p for k in self.kernels for p in k.parameters)
         if nugget:
@@ -419,6 +395,11 @@ class Product:
         s, g = float(t[-1]), self._step(t)
         return s * g / ((1.0 - s) + s * g)
 
+    def nugget_left(self, t: Array) -> float:
+        """1 - nugget, with its digits."""
+        s, g = float(t[-1]), self._step(t)
+        return max(1.0 - s, _LEAST_FIELD) / ((1.0 - s) + s * g)
+
     def nugget_slopes(self, t: Array) -> Array:
         """Derivatives of the nugget in all coordinates."""
         s, g = float(t[-1]), self._step(t)
@@ -442,7 +423,9 @@ class Product:
 
     def natural(self, t: Array) -> Array:
         parts = [k.natural(part) for k, part in zip(self.kernels, self.split(t), strict=True)]
-        return np.concatenate([*parts, [self.nugget_at(t)] if self.nugget else []])
+        if not self.nugget:
+            return np.concatenate(parts)
+        return np.append(np.concatenate(parts), 0.0 if t[-1] <= self.lower[-1] else self.nugget_at(t))
 
     def coordinates(self, natural: Array) -> Array:
         parts, at = [], 0
@@ -459,16 +442,16 @@ class Product:
             )
         g = self._step(t)
         # The inverse of nugget = s g / ((1 - s) + s g).
-        return np.append(t, nugget / (nugget + (1.0 - nugget) * g) if nugget > 0 else 0.0)
+        return np.append(t, max(nugget / (nugget + (1.0 - nugget) * g), self.lower[-1]) if nugget > 0 else self.lower[-1])
 
     def edges(self, t: Array) -> list[tuple[int, str]]:
         out, at = [], 0
         for kernel, part in zip(self.kernels, self.split(t), strict=True):
             out += [(at + j, said) for j, said in kernel.edges(part, self.text)]
             at += len(kernel.parameters)
-        if self.nugget and t[-1] <= 0.0:
+        if self.nugget and t[-1] <= self.lower[-1]:
             out.append((at, f"the nugget of {self.text} is estimated as 0, on the boundary"))
-        if self.nugget and t[-1] >= 1.0:
+        if self.nugget and t[-1] >= self.upper[-1]:
             out.append((at, f"the nugget of {self.text} is estimated as 1, on the boundary: no correlation"))
         return out
 

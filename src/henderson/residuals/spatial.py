@@ -9,7 +9,6 @@ have several optima: there are several starts, ranked by the likelihood of the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,13 @@ from . import dense
 from .base import CrossProducts, Factor, Layout, NotPositiveDefinite, Structure
 from .distance import Batch, Pairs, pairs, require_numbers
 from .kernels import Distance, Kernel, Lags, MaternNu, Product
+from .product import ProductStructure
 
 Array = np.ndarray
 _NEAR_ONE = 0.05
 """Largest 1 - C below which it is 1 - C whose digits are kept, and"""
 _FEW = 4.0
 """how many times it h is."""
-_RANKED_ROWS = 700
-"""Rows up to which starts are ranked by all of them."""
 
 
 def build(layout: Layout) -> Structure:
@@ -66,77 +64,30 @@ def distance_kernel(factor: Factor, lags: Lags, text: str, suffix: str = "") -> 
     return Distance("mat", lags, text, suffix, float(nu))
 
 
-class DenseProduct(Structure):
+class DenseProduct(ProductStructure):
     """C of a `Product` of correlations, a dense matrix for each shape of group."""
 
     def __init__(self, layout: Layout, found: Pairs, product: Product, name: str):
-        self._n_rows = layout.n
-        self.name, self.text = name, layout.text
-        self.order = found.order
-        self.pairs, self.product = found, product
-        self.parameters = product.parameters
-        self.lower, self.upper, self.separable = product.lower, product.upper, product.separable
+        super().__init__(layout, product, name)
+        self.order, self.pairs = found.order, found
         self._require_told_apart()
 
     def _require_told_apart(self) -> None:
-        distinct = int((np.max(self.pairs.lags, axis=0) > 0).sum()) if len(self.pairs.lags) > 1 else 0
-        if len(self.pairs.lags) == 1:
-            lags = self.pairs.lags[0]
-            distinct = int((lags > 0).sum()) if lags.size <= 1000 else 1000
-            distinct += bool((lags == 0).any()) if lags.size <= 1000 else 0
-        if distinct < len(self.parameters):
+        distinct = len(np.unique(np.stack([lag[:1000] for lag in self.pairs.lags]), axis=1).T)
+        if self.pairs.lags[0].size <= 1000 and distinct < len(self.parameters):
             names = " and ".join(p.name for p in self.parameters)
             raise ModelError(
                 f"{self.text}: {names} cannot be told apart: rows are {distinct} distance{'s' * (distinct != 1)} apart only. "
                 + ("Leave out (1 | units)." if self.product.nugget else "Give nu, as in mat(x, nu=1.5).")
             )
 
-    def starts(self, residual: Array) -> list[Array]:
-        """The best three of a grid of ranges and nuggets by the likelihood of the residuals, at different ranges."""
-        part, rows = self._part()
-        scored = []
-        for t in self.product.starts():
-            t = np.clip(t, self.lower, self.upper)
-            try:
-                found = part.cross_products(t, residual[rows][:, None], False)
-            except NotPositiveDefinite:
-                continue
-            scored.append((found.log_det + len(residual[rows]) * np.log(found.products[0, 0]), t))
-        if not scored:
-            raise ModelError(
-                f"{self.text}: {self.name} is no positive definite correlation of these rows at any range tried: rows are too close "
-                "together for so smooth a field. Allow for a nugget: add (1 | units)."
-            )
-        scored.sort(key=lambda pair: pair[0])
-        chosen: list[Array] = []
-        for _, t in scored:
-            if all(self._apart(t, other) for other in chosen):
-                chosen.append(t)
-        return chosen[:3]
-
-    def _apart(self, t: Array, other: Array) -> bool:
-        """Whether two starts have different ranges."""
-        r = len(t) - self.product.nugget
-        return bool(np.abs(t[:r] - other[:r]).max() > 0.4)
-
-    def _part(self) -> tuple[DenseProduct, Any]:
-        """A smaller structure of some of the rows, to rank starts by."""
-        return self, slice(None)
-
-    def natural(self, t: Array) -> Array:
-        return self.product.natural(t)
-
-    def coordinates(self, natural: Array) -> Array:
-        return self.product.coordinates(natural)
-
-    def edges(self, t: Array) -> list[tuple[int, str]]:
-        return self.product.edges(t)
-
-    def correlation_at(self, t: Array, *lags: Array) -> Array | None:
-        """At lags > 0 of each factor, the nugget taken off; 1 at 0."""
-        found = [np.abs(np.asarray(lag, dtype=np.float64)) for lag in lags]
-        values, _ = self.product.at(t, found, False)
-        return np.where(np.max(found, axis=0) == 0, 1.0, values)
+    def restricted(self, layout: Layout) -> Structure:
+        return DenseProduct(
+            layout,
+            pairs(layout, layout.factors),
+            self.product,
+            self.name,
+        )
 
     def whiten(self, t: Array, m: Array) -> tuple[Array, float]:
         values = self._values(t)
