@@ -11,13 +11,13 @@
 | gls | 100,000 rows in 1,000 series | y ~ x, AR1 within the series, by REML |
 | stream | 6,000,000 x 20 in a Parquet file | y ~ x1 + ... + x20, whole and with memory_limit="200MB" |
 
-Every program runs in a process of its own, one thread each (henderson also with two). The data are in memory, in the
+Every program runs in a process of its own, one thread and one processor each (henderson also with two). The data are in memory, in the
 form the program asks for, before its clock starts: a data frame of float64 columns for those with a formula, the matrix
 X for numpy and .lm.fit. Every fit gives estimates and standard errors.
 - start: the import of the program and a fit of a few hundred rows (of R itself, nothing)
 - first: the first fit of all rows
 - warm: median of the fits after it
-- memory: what the first fit held at most beyond what was there before it, data included there (Linux)
+- memory: what the first fit held at most beyond what was there before it, which the data were (Linux)
 - peak: what the whole process held at most in the first fit
 - difference: of the estimates from those of the first program of the table, in standard errors
 
@@ -174,13 +174,28 @@ def measure(program: Program, told: dict[str, Any], limit: float) -> dict[str, A
     environment = {**os.environ, **{v: str(program.threads) for v in THREAD_VARIABLES}}
     begin = time.perf_counter()
     try:
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=limit)
+        done = subprocess.run(
+            argv,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            preexec_fn=_on(program.threads),
+        )
     except subprocess.TimeoutExpired:
         return {"failed": f"more than {limit:.0f} s"}
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:]
         return {"failed": (last[0] if last else f"exit {done.returncode}")[:160]}
     return {**json.loads(done.stdout.strip().splitlines()[-1]), "process_s": time.perf_counter() - begin}
+
+
+def _on(threads: int) -> Callable[[], None] | None:
+    """Keeps a process on as many processors as it has threads, so that none counts as one that is not (Linux)."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    chosen = sorted(os.sched_getaffinity(0))[-threads:]
+    return lambda: os.sched_setaffinity(0, chosen)
 
 
 def difference(result: dict[str, Any], reference: dict[str, Any] | None) -> str:
