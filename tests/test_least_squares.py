@@ -157,6 +157,6 @@ def test_the_number_of_processors_does_not_change_a_bit(monkeypatch):
     monkeypatch.setattr(module, "SMALL", 0)
     x, y, w = problem(4, 5000, 5)
     many = least_squares(Matrix(x, y, w, 0, segments=8))
-    monkeypatch.setattr(module, "_processors", lambda: 1)
+    monkeypatch.setattr(module, "thread_count", lambda: 1)
     one = least_squares(Matrix(x, y, w, 0, segments=8))
     assert np.array_equal(many.beta, one.beta) and np.array_equal(many.root, one.root) and many.rss == one.rss

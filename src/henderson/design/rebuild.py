@@ -71,7 +71,7 @@ def rebuild(
     rows, dropped = complete_rows(
         frame, [*names, *([given] if isinstance(given, str) else [])], none_allowed=True
     )
-    evaluator = _evaluator(spec, formula, frame, rows, names)
+    evaluator = evaluator_again(spec, formula, frame, rows, names)
     x_columns = fixed_columns(read_structure(spec["structure"]), formula, evaluator)
     records = spec["blocks"] if random else []
     blocks = tuple(
@@ -96,9 +96,11 @@ def rebuild(
     )
 
 
-def _evaluator(
+def evaluator_again(
     spec: Mapping[str, Any], formula: Formula, frame: Frame, rows: Rows, names: list[str]
 ) -> Evaluator:
+    """Values of the named columns of new data as the record of a design has them: levels, contrasts, what transforms
+    remember."""
     numbers: dict[str, Array] = {}
     labels: dict[str, Labels] = {}
     for name in names:

@@ -12,7 +12,6 @@ semi-normal equations), which makes b as accurate as QR's, and the sum of square
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
+from ..sparse.parallel import thread_count
 from .extended import refined
 
 TOLERANCE = 1e-11
@@ -209,18 +209,11 @@ def _segmentwise(
 ) -> list:
     """A function of each segment's blocks, two segments or more at a time; the results in the order of the rows."""
     segments = rows.segments()
-    workers = min(len(segments), _processors())
+    workers = min(len(segments), thread_count())
     if workers < 2:
         return [of_segment(segment(centre)) for segment in segments]
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(lambda segment: of_segment(segment(centre)), segments))
-
-
-def _processors() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _accumulate(

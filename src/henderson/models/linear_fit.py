@@ -228,6 +228,11 @@ class LinearFit(Questions, Checks):
         return self.solution.root
 
     @property
+    def has_sums_of_squares(self) -> bool:
+        """Whether tests of terms are ratios of mean squares: least squares with its own covariance."""
+        return not self.generalised and self.solution.robust is None
+
+    @property
     def df_method(self) -> str:
         """Denominator degrees of freedom by default: "residual" for lm; "satterthwaite" for gls."""
         return "satterthwaite" if self.generalised else "residual"

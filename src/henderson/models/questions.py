@@ -6,6 +6,7 @@ library.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..frame import give_back
@@ -19,29 +20,43 @@ class Questions:
 
     library: str
 
-    def anova(self, type: int = 2, df: str | None = None, vcov: Any = None) -> Any:
-        """Tests of the fixed terms. See `inference.anova.anova` for arguments, columns and sources."""
+    def anova(self, type: int | str = 2, df: str | None = None) -> Any:
+        """F tests of the fixed terms: of each given those before it (type 1), given every term that does not contain it
+        (type 2), or with all cells counting alike (type 3). See `inference.anova.anova` for columns and sources.
+        """
         from ..inference.anova import anova
 
         return give_back(anova(self, type, df), self.library)  # type: ignore[arg-type]
 
-    def contrast(self, L: Any, **options: Any) -> Any:
-        """Estimates and tests of linear combinations of the coefficients. See `inference.hypothesis.contrast`."""
+    def contrast(
+        self, L: Any, level: float = 0.95, df: str | None = None, names: Sequence[str] | None = None
+    ) -> Any:
+        """Estimates, tests and intervals of linear combinations of the coefficients: texts such as "x1 - 2*x2 = 3", an
+        array (k, p), or {name: {column: weight}}. See `inference.hypothesis.contrast`.
+        """
         from ..inference.hypothesis import contrast
 
-        return give_back(contrast(self, L, **options), self.library)  # type: ignore[arg-type]
+        return give_back(contrast(self, L, level, df, names), self.library)  # type: ignore[arg-type]
 
-    def test(self, L: Any, **options: Any) -> Any:
-        """One joint test of several linear hypotheses. See `inference.hypothesis.joint_test`."""
+    def test(self, L: Any, df: str | None = None) -> Any:
+        """One F test of several linear hypotheses together. See `inference.hypothesis.joint_test`."""
         from ..inference.hypothesis import joint_test
 
-        return give_back(joint_test(self, L, **options), self.library)  # type: ignore[arg-type]
+        return give_back(joint_test(self, L, df), self.library)  # type: ignore[arg-type]
 
     def estimable(self, L: Any) -> Any:
-        """Whether combinations of the coefficients can be estimated, and why not. See `inference.hypothesis.estimable`."""
+        """Whether combinations of the coefficients can be estimated, and why not: combination, estimable, reason. See
+        `inference.hypothesis.estimable`.
+        """
         from ..inference.hypothesis import estimable
 
-        return estimable(self, L)  # type: ignore[arg-type]
+        return give_back(estimable(self, L), self.library)  # type: ignore[arg-type]
+
+    def confint(self, level: float = 0.95, method: str = "wald") -> Any:
+        """Intervals of the coefficients: term, conf_low, conf_high. See `inference.confint.confint`."""
+        from ..inference.confint import confint
+
+        return give_back(confint(self, level, method), self.library)  # type: ignore[arg-type]
 
     def emmeans(self, specs: Any, **options: Any) -> Any:
         """Estimated marginal means. See `inference.emmeans.emmeans`."""
