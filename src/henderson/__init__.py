@@ -21,6 +21,7 @@ _LAZY = {
     "lmm": ("henderson.models.lmm", "lmm"),
     "load": ("henderson.models.archive", "load"),
     "datasets": ("henderson.datasets", None),
+    "design": ("henderson.design", None),
     "LinearFit": ("henderson.models.linear_fit", "LinearFit"),
     "MixedFit": ("henderson.models.mixed_fit", "MixedFit"),
     "HendersonError": ("henderson.errors", "HendersonError"),
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "check",
     "datasets",
+    "design",
     "gls",
     "lm",
     "lmm",
@@ -50,7 +52,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import datasets
+    from . import datasets, design
     from .errors import DataError, FormulaError, HendersonError, ModelError, NotAvailableError
     from .models.archive import load
     from .models.check import check

@@ -41,10 +41,11 @@ RESERVED = {"units", "trait"}
 """Names that `residual=` and formulas of several traits give a meaning of their own."""
 
 
-def parse(text: str) -> Formula:
+def parse(text: str, *, response: bool = True) -> Formula:
     """Read `response ~ fixed terms + random terms`.
 
-    Nothing is evaluated: the result is a record of names, numbers and documented functions.
+    Nothing is evaluated: the result is a record of names, numbers and documented functions. With `response=False`, for
+    designs that have no response yet, "~ terms" will do, and a left side is read but not asked of any table.
 
     Raises
     ------
@@ -52,19 +53,22 @@ def parse(text: str) -> Formula:
     """
     if not isinstance(text, str):
         raise FormulaError(f"a formula is a text such as 'y ~ x + (1 | g)', not {type(text).__name__}.")
-    return _parse(text)
+    return _parse(text, response)
 
 
 @lru_cache(maxsize=256)
-def _parse(text: str) -> Formula:
+def _parse(text: str, response: bool) -> Formula:
     text = one_line(text)
     left, right = parse_two_sides(text)
+    names: dict[str, Span] = {}
+    if left is not None:
+        _read_names(_response_names(left, text), names)
+    if not response:
+        left, names = Number(0.0, "0", (0, 1)), {}
     if left is None:
         raise FormulaError(
             "the formula has no response.", text, (0, 1), "Write the response on the left of '~'."
         )
-    names: dict[str, Span] = {}
-    _read_names(_response_names(left, text), names)
     reader = _Reader(text)
     reader.read(right)
     _read_names(reader.columns(), names)
