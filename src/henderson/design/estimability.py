@@ -57,4 +57,4 @@ class ColumnSpace:
     def estimable(self, rows: np.ndarray) -> np.ndarray:
         """Whether each combination of the p coefficients (k, p) can be estimated, (k,) bool."""
         rows = np.atleast_2d(np.asarray(rows, dtype=np.float64))
-        return ~(self.excess(rows) > TOLERANCE).any(axis=1)
+        return np.asarray((self.excess(rows) <= TOLERANCE).all(axis=1))

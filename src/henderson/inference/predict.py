@@ -313,8 +313,8 @@ def _half_width(
     if not random_effects:
         for z, sigma in zip(rows.z, fit.solution.covariances, strict=True):
             total = total + np.einsum("ij,jk,ik->i", z, sigma, z)
-    df = float(fit.df_residual) if linear and not fit.solution.scale_known else np.inf
-    return quantile(level, np.full(len(total), df)) * np.sqrt(total)
+    spread_df = float(fit.df_residual) if linear else np.inf
+    return quantile(level, np.full(len(total), spread_df)) * np.sqrt(total)
 
 
 def _each_once(of_rows: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:

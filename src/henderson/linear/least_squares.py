@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,10 +41,14 @@ _ILL = 100.0
 class Rows(Protocol):
     """The rows of a least-squares problem, multiplied by the square roots of their weights where they have any."""
 
-    n: int
-    p: int
-    intercept: int | None
-    """The column that is 1 in every row (before weighting), or None."""
+    @property
+    def n(self) -> int: ...
+    @property
+    def p(self) -> int: ...
+    @property
+    def intercept(self) -> int | None:
+        """0 where the first column is 1 in every row (before weighting), else None."""
+        ...
 
     def segments(self) -> list[Callable[[Centre | None], Iterator[np.ndarray]]]:
         """Parts of the rows that can be gone through at the same time, each as blocks (rows, p + 1) of [X y] in Fortran
@@ -240,7 +245,7 @@ def _refine(
     for _ in range(_REFINEMENTS):
         full = np.zeros(rows.p)
         full[kept] = beta
-        sums = _accumulate(rows, centre, lambda block, full=full: _residual_sums(block, full, rows.intercept))
+        sums = _accumulate(rows, centre, partial(_residual_sums, beta=full, intercept=rows.intercept))
         gradient, here = sums[: rows.p][kept], float(sums[rows.p])
         total = float(sums[rows.p + 1])
         if rows.intercept is not None:

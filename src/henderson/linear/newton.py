@@ -22,7 +22,8 @@ _LONGEST = 2.0
 _DIFFERENCE = 1e-4
 _FLAT = 1e-7
 """Curvature, relative to the largest, below which a direction has none."""
-_MAX_ROUGH, _MAX_NEWTON, _MAX_STARTS = 200, 40, 3
+_CONTRACTION = 0.1
+_MAX_ROUGH, _MAX_NEWTON = 200, 60
 
 Function = Callable[[np.ndarray, bool], tuple[float, np.ndarray | None]]
 """(t, whether the gradient is wanted) -> value (infinite where it is not defined), gradient."""
@@ -46,8 +47,6 @@ class Minimum:
     t: np.ndarray
     value: float
     gradient: np.ndarray
-    hessian: np.ndarray
-    """At t, by differences of the gradient; rows and columns of coordinates that did not move are zero."""
     free: np.ndarray
     """(r,) bool: coordinates that are neither held nor at a bound."""
     predicted_decrease: float
@@ -73,9 +72,14 @@ class Box:
 
 
 def minimise(
-    function: Function, starts: list[np.ndarray], box: Box, on_step: Callable[[Step], None] | None = None
+    function: Function,
+    starts: list[np.ndarray],
+    box: Box,
+    on_step: Callable[[Step], None] | None = None,
+    follow: int = 3,
 ) -> Minimum:
-    """The best minimum found from `starts` (all of them tried, the best few followed)."""
+    """The best minimum found from `starts`: the function is evaluated at all of them, and steps are taken from the `follow`
+    lowest."""
     report = on_step or (lambda step: None)
     tried = [(function(t, False)[0], i) for i, t in enumerate(map(box.inside, starts))]
     ranked = [box.inside(starts[i]) for value, i in sorted(tried) if np.isfinite(value)]
@@ -84,9 +88,8 @@ def minimise(
     if not box.moving.any():
         value, gradient = function(ranked[0], True)
         assert gradient is not None
-        none = np.zeros((len(gradient), len(gradient)))
-        return Minimum(ranked[0], value, gradient, none, box.moving, 0.0, 0, True)
-    rough = [_quasi_newton(function, t, box, report) for t in ranked[:_MAX_STARTS]]
+        return Minimum(ranked[0], value, gradient, box.moving, 0.0, 0, True)
+    rough = [_quasi_newton(function, t, box, report) for t in ranked[:follow]]
     best = min(rough, key=lambda found: found[0])
     return _newton(function, best[1], box, report, best[2])
 
@@ -172,15 +175,24 @@ def _search(
 def _newton(
     function: Function, t: np.ndarray, box: Box, report: Callable[[Step], None], iteration: int
 ) -> Minimum:
+    """Newton steps; a Hessian serves as long as each step with it cuts the predicted decrease to a _CONTRACTION of itself."""
     value, gradient = function(t, True)
     assert gradient is not None
-    predicted = float("inf")
+    h, free, before = None, box.free(t, gradient), float("inf")
     for _ in range(_MAX_NEWTON):
-        free = box.free(t, gradient)
-        h = hessian(function, t, box, free)
+        now = box.free(t, gradient)
+        fresh = h is None or not np.array_equal(now, free)
+        if fresh:
+            free = now
+            h = hessian(function, t, box, free)
+        assert h is not None
         if not free.any():
-            return Minimum(t, value, gradient, h, free, 0.0, iteration, True)
+            return Minimum(t, value, gradient, free, 0.0, iteration, True)
         direction, predicted, convex = _direction(h, gradient, free)
+        if not fresh and not (convex and predicted < max(_CONTRACTION * before, TOLERANCE)):
+            h = hessian(function, t, box, free)
+            direction, predicted, convex = _direction(h, gradient, free)
+        before = predicted
         resolution = 1e-14 * max(abs(value), 1.0)
         if convex and predicted < max(TOLERANCE, resolution):
             # One more step costs a gradient, and is kept where it is no worse.
@@ -188,15 +200,15 @@ def _newton(
             better, new_gradient = function(new, True)
             if np.isfinite(better) and better <= value + resolution and new_gradient is not None:
                 t, value, gradient = new, min(better, value), new_gradient
-            return Minimum(t, value, gradient, h, box.free(t, gradient), predicted, iteration, True)
+            return Minimum(t, value, gradient, box.free(t, gradient), predicted, iteration, True)
         moved = _search(function, t, value, gradient, direction, box)
         if moved is None:
             ok = convex and predicted < 1e3 * TOLERANCE + 10 * resolution
-            return Minimum(t, value, gradient, h, free, predicted, iteration, ok)
+            return Minimum(t, value, gradient, free, predicted, iteration, ok)
         iteration += 1
         share, t, value, gradient = moved
         report(Step(iteration, value, predicted, share, t))
-    return Minimum(t, value, gradient, h, free, predicted, iteration, False)
+    return Minimum(t, value, gradient, free, predicted, iteration, False)
 
 
 def _direction(h: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float, bool]:

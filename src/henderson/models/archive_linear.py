@@ -62,7 +62,7 @@ def record_of(fit: LinearFit) -> dict[str, Any]:
     return out
 
 
-def _number(value: float) -> float | str:
+def _number(value: Any) -> float | str:
     """JSON has no NaN and no infinity."""
     return float(value) if np.isfinite(value) else str(float(value))
 
@@ -111,7 +111,8 @@ def fit_of(record: dict[str, Any], arrays: Arrays) -> LinearFit:
         Coordinates(n, kept, dropped),
         arrays.take("beta", p),
         arrays.take("root", p, p),
-        **{name: float(numbers[name]) for name in _NUMBERS},
+        *(float(numbers[name]) for name in ("rss", "scale2", "deviance")),
+        total=float(numbers["total"]),
         reml=bool(numbers["reml"]),
         scale_known=bool(numbers["scale_known"]),
         robust_df=None if numbers["robust_df"] is None else float(numbers["robust_df"]),

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from .. import formula as formulas
 from ..design.estimability import ColumnSpace
@@ -18,6 +17,7 @@ from ..errors import ModelError, NotAvailableError
 from ..frame import give_back
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.student import quantile, require_level, two_sided_p
+from ..inference.whitened import whitened
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
 from .checks import Checks
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from ..frame import Frame
     from ..report.figures import Plots
 
-_NO_LEVERAGE_LEFT = 1e-10
-"""1 - leverage below which it is rounding alone."""
 RESIDUALS = ("response", "pearson", "standardized", "studentized", "normalized")
 
 
@@ -353,14 +351,7 @@ class LinearFit(Questions, Checks):
 
     @cached_property
     def _leverage(self) -> np.ndarray:
-        q = self._whitened_basis
-        return np.einsum("ij,ij->i", q, q)
-
-    @property
-    def _whitened_basis(self) -> np.ndarray:
-        """Q (n, rank) with Q R = W X, W V W' = I."""
-        x = self.whiten(self.design.X[:, self.columns.kept])
-        return solve_triangular(self.solution.root, x.T, trans="T").T if x.shape[1] else x
+        return whitened(self).leverage
 
     def whiten(self, columns: np.ndarray) -> np.ndarray:
         """W columns (n, k) of the rows used: those that ordinary least squares may be applied to."""
@@ -391,8 +382,7 @@ class LinearFit(Questions, Checks):
         white = self.whiten(raw[:, None])[:, 0]
         if kind in ("pearson", "normalized"):
             return white / self.sigma
-        left = 1.0 - self._leverage
-        left = np.where(left > _NO_LEVERAGE_LEFT, left, np.nan)
+        left = np.where(self._leverage < 1.0, 1.0 - self._leverage, np.nan)
         standard = white / (self.sigma * np.sqrt(left))
         if kind == "standardized":
             return standard

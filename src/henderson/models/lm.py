@@ -161,8 +161,8 @@ def _batch(room: int, columns: int) -> int:
 
 def fit_rows(formula: str, design: Design, frame: Frame | None) -> LinearFit:
     """Least squares of a design's rows."""
+    assert design.y is not None
     y = design.y if design.offset is None else design.y - design.offset
-    assert y is not None
     _require_size(y)
     with one_blas_thread():
         found = least_squares(DesignRows(design.columns, y, design.weights))

@@ -420,6 +420,7 @@ class MixedFit(Questions):
     def residual_quantiles(self) -> np.ndarray:
         """Least, first quartile, median, third quartile and greatest of the Pearson residuals."""
         if self._saved is not None:
+            assert self._saved.residual_quantiles is not None
             return self._saved.residual_quantiles
         values = self.residuals_as("pearson")
         rows = self.design.rows
