@@ -6,12 +6,13 @@ library.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..frame import give_back
 
 if TYPE_CHECKING:
+    from ..inference.emmeans import Contrasts, MarginalMeans, MarginalSlopes
     from ..report.explain import Explanation
 
 
@@ -58,23 +59,184 @@ class Questions:
 
         return give_back(confint(self, level, method), self.library)  # type: ignore[arg-type]
 
-    def emmeans(self, specs: Any, **options: Any) -> Any:
-        """Estimated marginal means. See `inference.emmeans.emmeans`."""
+    def emmeans(
+        self,
+        specs: str | Sequence[str],
+        *,
+        by: str | Sequence[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        weights: str = "equal",
+        level: float = 0.95,
+        df: Any = None,
+        adjust: str = "none",
+        type: str = "link",
+        bias_adjust: bool = False,
+        sigma: float | None = None,
+    ) -> MarginalMeans:
+        """Estimated marginal means (least-squares means): averages of the model's means over a reference grid, every
+        combination of the levels of the factors with each covariate at its mean.
+
+        Parameters
+        ----------
+        specs : variables of the fixed part: "a", "a * b" or ["a", "b"] for their combinations, "a | b" for those of a within
+            each level of b, "" for the mean of all.
+        by : the same as what stands after the bar.
+        at : variable -> values that it is to have: levels of a factor, numbers of a covariate (which stands at its mean over
+            the rows used otherwise; one with two values stands at both).
+        weights : of what is averaged over: "equal", "proportional" (to how often its combinations occur), "outer" (to the
+            product of how often each of its levels occurs), "cells" (to how often each cell occurs), "flat" (equal over
+            cells that occur).
+        level : of the limits. adjust : of the limits, see `pairs`.
+        df : "satterthwaite", "residual", "inf" ..., or a number; the fit's own by default.
+        type : "response" takes estimates and limits back where the left side is log(y), sqrt(y), 1/y ...; its standard
+            errors are those of the delta method.
+        bias_adjust : with type="response", the mean of the response rather than the response of the mean, to second order
+            in `sigma`, the standard deviation of the errors (fit.sigma by default; for a mixed model give that of all that is
+            random).
+
+        Returns
+        -------
+        MarginalMeans. `.table` is a data frame: the variables, estimate, std_error, df, conf_low, conf_high, and note where a
+        mean cannot be estimated; `.pairs()`, `.contrast(...)`, `.joint_tests()`, `.letters()` go on from it;
+        `.linear_functions` are its rows l of l'b.
+
+        Raises
+        ------
+        ModelError : an unknown variable, level, weight or method (the closest is named), a covariate without values, means
+            none of which can be estimated (with the reason).
+
+        References
+        ----------
+        Searle, Speed & Milliken (1980) The American Statistician 34, 216-221.
+        """
         from ..inference.emmeans import emmeans
 
-        return emmeans(self, specs, **options)  # type: ignore[arg-type]
+        return emmeans(
+            self,  # type: ignore[arg-type]
+            specs,
+            by=by,
+            at=at,
+            weights=weights,
+            level=level,
+            df=df,
+            adjust=adjust,
+            type=type,
+            bias_adjust=bias_adjust,
+            sigma=sigma,
+        )
 
-    def pairs(self, specs: Any, **options: Any) -> Any:
-        """Differences of marginal means. See `inference.emmeans.pairs`."""
+    def pairs(
+        self,
+        specs: str | Sequence[str],
+        *,
+        adjust: str = "tukey",
+        by: str | Sequence[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        weights: str = "equal",
+        reverse: bool = False,
+        reference: Any = None,
+        level: float = 0.95,
+        df: Any = None,
+        type: str = "link",
+    ) -> Contrasts:
+        """Differences of marginal means, with p-values and limits that allow for how many there are.
+
+        Parameters
+        ----------
+        specs, by, at, weights, level, df, type : see `emmeans`. Where the left side is log(y) and type="response", the
+            differences are shown as ratios.
+        adjust : "tukey", "mvt" (exact, from the correlations), "bonferroni", "holm", "hochberg", "hommel", "sidak", "scheffe",
+            "fdr", "by", "none"; "dunnett" compares with a control alone (exactly; "dunnettx" approximately, as R's emmeans).
+            A family is what stands within one level of `by`. Limits are adjusted too, by "bonferroni" where the method has
+            none of its own.
+        reverse : the later minus the earlier.
+        reference : the control of "dunnett": a level, or its number from 0; the first by default.
+
+        Returns
+        -------
+        Contrasts. `.table`: contrast, the variables `by`, estimate, std_error, df, statistic, p_value, conf_low, conf_high, and
+        note where a difference cannot be estimated. `.adjusted("holm")` is the same with another adjustment.
+
+        Raises
+        ------
+        ModelError : see `emmeans`.
+        """
         from ..inference.emmeans import pairs
 
-        return pairs(self, specs, **options)  # type: ignore[arg-type]
+        return pairs(
+            self,  # type: ignore[arg-type]
+            specs,
+            adjust=adjust,
+            reverse=reverse,
+            reference=reference,
+            by=by,
+            at=at,
+            weights=weights,
+            level=level,
+            df=df,
+            type=type,
+        )
 
-    def slopes(self, variable: str, **options: Any) -> Any:
-        """Slopes of the mean in a covariate. See `inference.slopes.slopes`."""
+    def slopes(
+        self,
+        variable: str,
+        by: str | Sequence[str] | None = None,
+        *,
+        at: Mapping[str, Any] | None = None,
+        weights: str = "equal",
+        level: float = 0.95,
+        df: Any = None,
+        adjust: str = "none",
+    ) -> MarginalSlopes:
+        """Slopes of the mean in a covariate, averaged over the reference grid; where it enters by a curve, at its mean or at
+        the values that `at` gives.
+
+        Parameters
+        ----------
+        variable : a numeric column of the fixed part.
+        by : variables whose combinations each have a slope: "f", "f * g", "f | g" or a list.
+        at, weights, level, df, adjust : see `emmeans`. With at={variable: [...]} and no `by` of it, slopes are averaged over
+            the values.
+
+        Returns
+        -------
+        MarginalSlopes. `.table`: the variables `by`, estimate, std_error, df, statistic, p_value (of no slope), conf_low,
+        conf_high; `.pairs()` compares the slopes.
+
+        Raises
+        ------
+        ModelError : see `emmeans`; a factor. DataError : the columns of the model are not defined around these values.
+        """
         from ..inference.slopes import slopes
 
-        return slopes(self, variable, **options)  # type: ignore[arg-type]
+        return slopes(
+            self,  # type: ignore[arg-type]
+            variable,
+            by=by,
+            at=at,
+            weights=weights,
+            level=level,
+            df=df,
+            adjust=adjust,
+        )
+
+    def joint_tests(
+        self,
+        by: str | Sequence[str] | None = None,
+        *,
+        at: Mapping[str, Any] | None = None,
+        weights: str = "equal",
+        df: Any = None,
+    ) -> Any:
+        """F tests of the terms in marginal means: that the means of a factor are equal, that two do not interact ...; with `by`,
+        within each combination of its levels ("simple effects"). Covariates are tested between their least and greatest
+        value. What cannot be estimated is left out of a test, which then has a note.
+
+        Columns: the variables `by`, term, df1, df2, statistic, p_value; and note.
+        """
+        from ..inference.emmeans import joint_tests
+
+        return give_back(joint_tests(self, by=by, at=at, weights=weights, df=df), self.library)  # type: ignore[arg-type]
 
     def explain(self) -> Explanation:
         """The model in matrix form, with its numbers: y, X, b, V and the normal equations; with random effects Z, G, R, V
