@@ -86,19 +86,22 @@ def test_the_null_space_is_that_of_the_fit():
     assert found.dropped == fit.dropped and not found.ok
     np.testing.assert_allclose(found.design.X @ found.columns.null_space, 0.0, atol=1e-12)
     assert found.null_space == found.problems
-    assert "3 of 9 coefficients cannot be estimated by themselves" in repr(found)
+    assert "3 columns of X have no coefficient of their own" in repr(found)
     assert "no row has A a1 with B b3" in repr(found)
 
 
 def test_estimable():
     found = hd.check("y ~ A * B", CELLS)
-    assert found.estimable("B[T.b2]") and not found.estimable("A[T.a3]:B[T.b2]")
-    assert not found.estimable({"B[T.b2]": 1.0, "A[T.a2]:B[T.b3]": 0.5})
-    np.testing.assert_array_equal(found.estimable(np.eye(9)), [True] * 4 + [False, True, False, False, False])
-    assert found.why_not("A[T.a3]:B[T.b2]") == "no row has A a3 with B b2."
-    with pytest.raises(hd.ModelError, match=r"no column 'B\[T.b9\]'. The closest is 'B\[T.b"):
+    table = found.estimable(["B[T.b2]", "A[T.a3]:B[T.b2]", "B[T.b2] + 0.5 * A[T.a2]:B[T.b3]"])
+    assert list(table.columns) == ["combination", "estimable", "reason"]
+    assert table.estimable.tolist() == [True, False, False]
+    assert table.reason[1] == "no row has A a3 with B b2." and table.reason[0] == ""
+    each = found.estimable(np.eye(9)).estimable
+    # R 4.2, estimability 1.4.1: is.estble of each coefficient of lm(y ~ A * B).
+    assert each.tolist() == [True] * 4 + [False, True, False, False, False]
+    with pytest.raises(hd.ModelError, match=r"'B\[T.b9\]'"):
         found.estimable("B[T.b9]")
-    with pytest.raises(hd.ModelError, match="9 numbers, one for each column"):
+    with pytest.raises(hd.ModelError, match="9 finite numbers"):
         found.estimable([1.0, 2.0])
 
 

@@ -222,6 +222,16 @@ def test_large_data_are_abridged():
     assert len(text.splitlines()) < 100 and max(map(len, text.splitlines())) < 200 and " .. " in text
 
 
+def test_parts_of_it():
+    fit = hd.lm("y ~ sex", SEXES)
+    whole = fit.explain()
+    for part in ("model", "fitted", "V", "equations", "solution", "s2", "variance"):
+        assert all(line in whole for line in fit.explain(part).splitlines())
+    assert len(fit.explain("s2").splitlines()) == 6
+    with pytest.raises(hd.ModelError, match=r"no part 'varance'.* The closest is 'variance'"):
+        fit.explain("varance")
+
+
 def test_it_prints_as_it_is_and_in_a_notebook():
     text = hd.lm("y ~ sex", SEXES).explain()
     assert isinstance(text, str) and repr(text) == str(text)

@@ -12,14 +12,15 @@ from scipy.linalg import solve_triangular
 
 from .. import design as designs
 from .. import formula as formulas
-from ..design.aliasing import describe, why_not
+from ..design.aliasing import describe
 from ..design.cells import Layout
 from ..design.columns import INTERCEPT
 from ..design.combination import listed
 from ..design.confounded import constant_effects, rows_by_level, why_confounded
 from ..design.estimability import ColumnSpace
-from ..errors import ModelError, NotAvailableError, closest
+from ..errors import NotAvailableError
 from ..formula import read_residual
+from ..frame import give_back
 from ..linear.collinear import eigenvalues, near_dependencies
 from ..linear.least_squares import least_squares
 from ..linear.qr import orthonormal_basis
@@ -108,47 +109,13 @@ class Check:
         return float(np.sqrt(values[0] / values[-1])) if len(values) else 1.0
 
     def estimable(self, L: Any) -> Any:
-        """Whether combinations of the coefficients can be estimated.
-
-        Parameters
-        ----------
-        L : the name of a column of X, a mapping {column: number}, (p,) numbers over `names`, or (k, p) rows of them.
-
-        Returns
-        -------
-        bool, or for rows (k,) bool. `why_not(L)` has the reason.
+        """Whether combinations of the coefficients can be estimated, and why not: combination, estimable, reason. `L` as
+        `fit.contrast` takes it: texts such as "x1 - 2*x2", an array (k, p), or {name: {column: weight}}. See
+        `inference.hypothesis.estimable`.
         """
-        rows = self._rows(L)
-        found = self.columns.estimable(rows)
-        return found if np.ndim(L) == 2 else bool(found[0])
+        from ..inference.hypothesis import estimable
 
-    def why_not(self, L: Any) -> str:
-        """Why a combination cannot be estimated, in words; "" where it can. `L` as in `estimable`, one combination."""
-        return why_not(self.columns, self.design, self._rows(L)[0])
-
-    def _rows(self, L: Any) -> np.ndarray:
-        if isinstance(L, str):
-            L = {L: 1.0}
-        if isinstance(L, Mapping):
-            row = np.zeros((1, len(self.names)))
-            for name, value in L.items():
-                if name not in self.names:
-                    near = closest(name, self.names)
-                    hint = f" The closest is '{near}'." if near else f" There are {listed(self.names, 8)}."
-                    raise ModelError(f"estimable: X has no column '{name}'.{hint}")
-                row[0, self.names.index(name)] = float(value)
-            return row
-        try:
-            rows = np.atleast_2d(np.asarray(L, dtype=np.float64))
-        except (TypeError, ValueError):
-            raise ModelError(
-                "estimable: give the name of a column, a mapping, or an array of numbers."
-            ) from None
-        if rows.shape[-1] != len(self.names) or rows.ndim != 2:
-            raise ModelError(
-                f"estimable: a combination has {len(self.names)} numbers, one for each column of X, not shape {rows.shape}."
-            )
-        return rows
+        return give_back(estimable(self, L), self.design.library)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         from ..report.check_text import check_text

@@ -27,17 +27,22 @@ def check_text(check: Check) -> str:
 
 
 def _verdict(check: Check) -> str:
-    lost, p = len(check.dropped), len(check.names)
+    lost = len(check.dropped)
     variances = len(check.problems) - len(check.null_space)
     if check.ok:
         every = "every coefficient and every variance" if check.groupings else "every coefficient"
         return f"can be fitted: {every} can be estimated."
     if not variances:
-        return f"can be fitted, but {lost} of {p} coefficients cannot be estimated by themselves."
+        have = (
+            "columns of X have no coefficient of their own"
+            if lost > 1
+            else "column of X has no coefficient of its own"
+        )
+        return f"can be fitted, but {lost} {have}, so not everything can be estimated."
     if not lost:
         return "should not be fitted as it is: see below for what cannot be estimated, and what to write instead."
     return (
-        f"should not be fitted as it is: {lost} of {p} coefficients, and more, cannot be estimated: see below for what to"
+        f"should not be fitted as it is: {lost} of {p} columns of X have no coefficient, and variances cannot be told apart: see below for what to"
         " write instead."
     )
 
