@@ -275,6 +275,14 @@ def test_the_response_does_not_matter():
         hd.lmm("y ~ x + (1 | animal)", data)
 
 
+def test_coefficients_and_variances_at_once():
+    found = hd.check("y ~ x + x2 + (1 | animal) + (1 | litter)", table().assign(x2=lambda d: 3 * d.x))
+    assert len(found.problems) == 2 and found.problems[0].startswith("x2 is 3 * x")
+    assert "1 of 3 columns of X have no coefficient, and variances cannot be told apart" in repr(
+        found
+    ).replace("\n", " ")
+
+
 def test_units_and_origins_do_not_matter():
     data = table()
     one = null_directions(standardise(built("y ~ s + (s | pair)", data)))

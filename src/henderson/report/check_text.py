@@ -42,7 +42,7 @@ def _verdict(check: Check) -> str:
     if not lost:
         return "should not be fitted as it is: see below for what cannot be estimated, and what to write instead."
     return (
-        f"should not be fitted as it is: {lost} of {p} columns of X have no coefficient, and variances cannot be told apart: see below for what to"
+        f"should not be fitted as it is: {lost} of {len(check.names)} columns of X have no coefficient, and variances cannot be told apart: see below for what to"
         " write instead."
     )
 
