@@ -209,3 +209,21 @@ def test_variance_functions_beside_a_correlation():
     np.testing.assert_allclose(found.products / scale, m.T @ np.linalg.solve(v, m), rtol=1e-10)
     np.testing.assert_allclose(found.log_det, log_det, rtol=1e-11)
     _check_slopes(lambda at: bound.at(at, False), t, found)
+
+
+def test_many_patterns_side_by_side():
+    """Groups that nearly all miss visits of their own take another path to the same values."""
+    rng = np.random.default_rng(8)
+    q, m = 150, 8
+    there = rng.random((q, m)) < 0.5
+    groups, codes = np.nonzero(there)
+    shuffle = rng.permutation(len(groups))
+    groups, codes = groups[shuffle], codes[shuffle]
+    _, groups = np.unique(groups, return_inverse=True)
+    factor = Factor("toeph", ("visit",), (codes.astype(float),), (None,))
+    layout = Layout(len(groups), (factor,), groups, "g", [str(g) for g in range(q)], "toeph")
+    structure = build_layout(layout)
+    assert structure.masked is not None
+    values = np.append(np.linspace(1.0, 2.0, m), 0.6 ** np.arange(1, m))
+    v = by_position(_position_matrix("toeph", values, m), groups, codes)
+    _check(structure, layout, v, structure.coordinates(values), rng)

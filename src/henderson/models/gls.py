@@ -34,6 +34,8 @@ from .linear_fit import LinearFit
 
 _MAX_ROUNDS, _SETTLED = 200, 1e-10
 """power(fitted): refits, and the relative change of the fitted values at which they end."""
+_MANY = 50_000
+"""Rows from which steps are taken from the best of the starts alone."""
 
 
 def gls(
@@ -125,7 +127,7 @@ class _Model:
             known = import_module("henderson.residuals.known")
             zeros = np.zeros(design.n, dtype=np.int64)
             layout = Layout(design.n, (), zeros, "", ("",), "V=", rows=design.rows)
-            built: Structure = known.build(self.known, layout)
+            built: Structure = known.build(self.known, layout, design.n_read)
             return built
         if self.residual is None or not self.residual.factors:
             return Independent(design.n)
@@ -239,7 +241,7 @@ def _minimum(
     criterion: Criterion, starts: list[np.ndarray], box: Box, on_step: Callable[[Any], None] | None
 ) -> Minimum:
     try:
-        return minimise(criterion, starts, box, on_step)
+        return minimise(criterion, starts, box, on_step, follow=3 if criterion.n < _MANY else 1)
     except ArithmeticError:
         raise ModelError(
             "The covariance of the residuals is not positive definite at the parameters started from or held: "

@@ -2,13 +2,14 @@
 
 us, csh, toeph, ar1h, ante1 and diag have a standard deviation for each position, V_m = D R D; cor and toep have R alone. A group
 that misses positions has the submatrix of those it has; groups with the same pattern of positions share one Cholesky factor, and
-meet V_m through the sums of products of their rows, formed once (`bind`).
+meet V_m through the sums of products of their rows, formed once (`bind`). Where nearly every group has a pattern of its own, they
+are factorised side by side (`masked`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
@@ -16,23 +17,14 @@ from scipy.linalg import lapack, solve_triangular
 from ..errors import DataError, ModelError
 from .base import Bound, CrossProducts, Factor, Layout, NotPositiveDefinite, Parameter, Structure
 from .families import Banded, Chain, Equal, Family, General, Powers, Uncorrelated
+from .masked import Masked, Pattern
 from .order import one_time, require_whole, said
 
 MAX_POSITIONS = 200
 _MAX_SUMS = 4_000_000
 """Numbers up to which the sums of products of all patterns are kept."""
-
-
-class Pattern(NamedTuple):
-    """Groups with rows at the same positions; their rows are rows[start:stop] in the structure's order, group by group."""
-
-    positions: np.ndarray
-    start: int
-    stop: int
-
-    @property
-    def groups(self) -> int:
-        return (self.stop - self.start) // len(self.positions)
+_MANY_PATTERNS = 60
+"""Patterns above which they are factorised side by side."""
 
 
 class Positions(Structure):
@@ -50,6 +42,7 @@ class Positions(Structure):
         total = self.n_sd + family.n_coordinates
         self.lower, self.upper = np.full(total, -np.inf), np.full(total, np.inf)
         self.order, self.patterns = _patterns(layout.groups, codes)
+        self.masked = Masked(self.patterns, self.m) if len(self.patterns) > _MANY_PATTERNS else None
         self.parameters = self._parameters()
         self.separable = not own and family.separable
 
@@ -105,15 +98,11 @@ class Positions(Structure):
         sd = np.sqrt(np.maximum(np.diagonal(moments), 1e-4))
         r = moments / np.outer(sd, sd)
         np.fill_diagonal(r, 1.0)
-        out = []
-        for shrink in (0.9, 0.5):
-            guess = shrink * r + (1.0 - shrink) * np.eye(self.m)
-            values, vectors = np.linalg.eigh(guess)
-            guess = (vectors * np.maximum(values, 0.05)) @ vectors.T
-            size = np.sqrt(np.diagonal(guess))
-            t = self.family.start(guess / np.outer(size, size))
-            out.append(np.concatenate([np.log(sd[1:] / sd[0]) if self.has_variances else [], t]))
-        return out
+        values, vectors = np.linalg.eigh(0.9 * r + 0.1 * np.eye(self.m))
+        guess = (vectors * np.maximum(values, 0.05)) @ vectors.T
+        size = np.sqrt(np.diagonal(guess))
+        t = self.family.start(guess / np.outer(size, size))
+        return [np.concatenate([np.log(sd[1:] / sd[0]) if self.has_variances else [], t])]
 
     def natural(self, t: np.ndarray) -> np.ndarray:
         if not self.has_variances:
@@ -158,6 +147,8 @@ class Positions(Structure):
 
     def whiten(self, t: np.ndarray, m: np.ndarray) -> tuple[np.ndarray, float]:
         v, k = self.matrix(t), m.shape[1]
+        if self.masked is not None:
+            return self.masked.whiten(v, m)
         out = np.empty(m.shape)
         log_det = 0.0
         for pattern in self.patterns:
@@ -173,6 +164,8 @@ class Positions(Structure):
     def cross_products(self, t: np.ndarray, m: np.ndarray, slopes: bool) -> CrossProducts:
         v, k = self.matrix(t), m.shape[1]
         dv = self.matrix_slopes(t) if slopes else np.zeros((0, self.m, self.m))
+        if self.masked is not None:
+            return self.masked.cross_products(v, dv, m, slopes)
         products, log_det = np.zeros((k, k)), 0.0
         product_slopes, inverse_sum = np.zeros((len(dv), k, k)), np.zeros((self.m, self.m))
         for pattern in self.patterns:
@@ -195,7 +188,8 @@ class Positions(Structure):
 
     def bind(self, m: np.ndarray) -> Bound:
         size = sum((len(p.positions) * m.shape[1]) ** 2 for p in self.patterns)
-        return _Sums(self, m) if size <= _MAX_SUMS else super().bind(m)
+        few = self.masked is None and size <= _MAX_SUMS
+        return _Sums(self, m) if few else super().bind(m)
 
 
 class _Sums(Bound):
