@@ -70,7 +70,7 @@ def _residual_covariance(fit: LinearFit) -> list[str]:
     out = section("The residuals: Var(e) = s2 V")
     components = fit.variance_components_columns()
     out += [
-        f"{term} {number(value)}"
+        f"{term} = {number(value)}"
         for term, value in zip(components["term"], components["estimate"], strict=True)
     ]
     rows, said = _block_rows(fit)

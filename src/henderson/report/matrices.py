@@ -11,6 +11,8 @@ ROWS, COLUMNS = 14, 10
 """Rows and columns up to which a matrix is shown whole."""
 _FIRST, _LAST = 6, 3
 _DIGITS = 4
+_RANGE = 1e-3
+"""Smallest entry over largest down to which one number of decimals serves a whole matrix."""
 _NOTHING = 1e-11
 """Share of a matrix's largest entry that is rounding."""
 
@@ -90,23 +92,36 @@ def side_by_side(*parts: Matrix | str) -> list[str]:
 
 
 def texts(entries: np.ndarray) -> list[list[str]]:
-    """Every entry as text, a column with the same number of decimals."""
-    entries = np.where(np.abs(entries) <= _NOTHING * np.abs(entries).max(initial=0.0), 0.0, entries)
-    columns = [_column(column) for column in entries.T]
+    """Every entry as text: a column with the same number of decimals, and all columns of a symmetric matrix."""
+    size = np.abs(entries).max(initial=0.0)
+    entries = np.where(np.abs(entries) <= _NOTHING * size, 0.0, entries)
+    decimals = [_decimals(column) for column in entries.T]
+    if len(entries) == entries.shape[1] and np.abs(entries - entries.T).max(initial=0.0) <= 1e-9 * size:
+        together = _decimals(entries.ravel())
+        smallest = np.abs(entries[entries != 0]).min(initial=np.inf)
+        decimals = [together] * len(decimals) if smallest > _RANGE * size else decimals
+    columns = [_column(column, each) for column, each in zip(entries.T, decimals, strict=True)]
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in entries]
 
 
-def _column(values: np.ndarray) -> list[str]:
+def _decimals(values: np.ndarray) -> int | None:
+    """Decimals with which the values keep their first digits, the largest no more than seven; None: an exponent is better."""
     largest = np.abs(values).max(initial=0.0)
-    if not 1e-5 <= largest < 1e8 and largest > 0:
-        return [f"{value:.{_DIGITS - 1}e}" if value else "0" for value in values]
-    power = int(np.floor(np.log10(largest))) if largest else 0
-    most = max(0, 6 - power)
+    if not largest:
+        return 0
+    if not 1e-5 <= largest < 1e8:
+        return None
     wanted = 0
     for value in values[values != 0]:
-        digits = f"{abs(value):.{_DIGITS - 1}e}".split("e")
-        wanted = max(wanted, len(digits[0].rstrip("0").replace(".", "")) - 1 - int(digits[1]))
-    return [f"{value + 0.0:.{min(wanted, most)}f}" for value in values]
+        digits, _, power = f"{abs(value):.{_DIGITS - 1}e}".partition("e")
+        wanted = max(wanted, len(digits.rstrip("0").replace(".", "")) - 1 - int(power))
+    return min(wanted, max(0, 6 - int(np.floor(np.log10(largest)))))
+
+
+def _column(values: np.ndarray, decimals: int | None) -> list[str]:
+    if decimals is None:
+        return [f"{value:.{_DIGITS - 1}e}" if value else "0" for value in values]
+    return [f"{value + 0.0:.{decimals}f}" for value in values]
 
 
 def number(value: float, digits: int = 6) -> str:
