@@ -298,7 +298,7 @@ def test_figures_of_a_mixed_fit():
     ):
         drawn(page)
     for figure in (fit.plot.leverage, fit.plot.cooks, fit.plot.added_variable):
-        with pytest.raises(ModelError, match=r"are of fits by hd.lm and hd.gls; this one has random effects"):
+        with pytest.raises(ModelError, match=r"is for fits by hd.lm and hd.gls; this one has random effects"):
             figure()
 
 
@@ -323,3 +323,40 @@ def test_exact_and_tiny_fits_have_figures():
         for figure in FIGURES:
             drawn(getattr(fit.plot, figure)())
     drawn(hd.lm("y ~ 1", {"y": [1.0, 2, 5]}).plot.check())
+
+
+# -- dependence ----------------------------------------------------------------------------------------------------
+
+
+def test_autocorrelations_are_drawn_with_those_of_the_model():
+    from henderson.inference.acf import acf
+
+    fit = hd.gls("distance ~ age * Sex", hd.datasets.load("Orthodont").assign(k=lambda d: (d.age - 8) / 2), residual="ar1(0 + k | Subject)")  # fmt: skip
+    page = fit.plot.acf()
+    drawn(page)
+    assert [a.get_title(loc="left") for a in page.axes] == ["Pearson residuals", "Normalized residuals"]
+    for axes, kind in zip(page.axes, ("pearson", "normalized"), strict=True):
+        bars = next(c for c in axes.collections if hasattr(c, "get_segments")).get_segments()
+        assert_allclose([bar[1, 1] for bar in bars], acf(fit, kind=kind)["acf"])
+        low, high = axes.get_ylim()
+        assert all(low < bar[1, 1] < high for bar in bars)
+    model = page.axes[0].lines[-1].get_ydata()
+    assert_allclose(model[2] - model[1] ** 2, 0.0, atol=1e-12)
+
+
+def test_variograms_show_every_class():
+    from henderson.inference.variogram import variogram
+
+    data = pd.DataFrame({"x": np.tile(np.arange(8.0), 8), "z": np.repeat(np.arange(8.0), 8)})
+    data["y"] = data.x + data.z + np.random.default_rng(7).normal(size=64)
+    fit = hd.lm("y ~ 1", data)
+    page = fit.plot.variogram(["x", "z"], data=data)
+    drawn(page)
+    table = variogram(fit, ["x", "z"], data=data)
+    shown = points(page.axes[0])
+    assert_allclose(shown, np.column_stack([table["distance"], table["semivariance"]]))
+    assert shown[:, 1].max() < page.axes[0].get_ylim()[1]
+    mixed = hd.lmm("Reaction ~ Days + (Days | Subject)", hd.datasets.load("sleepstudy"))
+    for figure in (mixed.plot.variogram, mixed.plot.acf):
+        with pytest.raises(ModelError, match="this one has random effects"):
+            figure()

@@ -92,6 +92,20 @@ class Checks:
 
         return box_cox(self, lambdas, level)  # type: ignore[arg-type]
 
+    def acf(self, time: str | None = None, groups: str | None = None, **options: Any) -> Any:
+        """Autocorrelations of the residuals by lag. See `inference.acf.acf`."""
+        from ..inference.acf import acf
+
+        return give_back(acf(self, time, groups, **options), self.library)
+
+    def variogram(
+        self, coordinates: str | Sequence[str] | None = None, groups: str | None = None, **options: Any
+    ) -> Any:
+        """Semivariances of the residuals by distance. See `inference.variogram.variogram`."""
+        from ..inference.variogram import variogram
+
+        return give_back(variogram(self, coordinates, groups, **options), self.library)
+
     def _outcome(self, outcome: Any) -> Any:
         from ..inference.diagnostics import table
 

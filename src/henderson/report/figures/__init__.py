@@ -96,6 +96,29 @@ class Plots:
 
         return draw(self._fit, lambdas, level)
 
+    def acf(
+        self, time: str | None = None, groups: str | None = None, kind: str | None = None, **options: Any
+    ) -> Page:
+        """Autocorrelations of the residuals of a linear fit, with those of the fitted correlation; for gls the whitened
+        residuals beside them. Arguments are those of `inference.acf.acf` (data, max_lag, level)."""
+        from .correlogram import draw
+
+        return draw(self._fit, time, groups, kind, **options)
+
+    def variogram(
+        self,
+        coordinates: str | Sequence[str] | None = None,
+        groups: str | None = None,
+        kind: str | None = None,
+        **options: Any,
+    ) -> Page:
+        """Semivariogram of the residuals of a linear fit, with the curve of the fitted correlation; for gls the whitened
+        residuals beside it. Arguments are those of `inference.variogram.variogram` (data, bins, by, max_distance,
+        robust)."""
+        from .variogram import draw
+
+        return draw(self._fit, coordinates, groups, kind, **options)
+
     def random_effects(self) -> Page:
         """BLUPs in order with 95 % intervals (from PEV), a panel for each random effect."""
         from .caterpillar import draw

@@ -34,10 +34,10 @@ def draw(fit: Any) -> Page:
 
 
 def require_linear(fit: Any, asked: str) -> None:
-    """Refuse a figure of leverages for a fit that has none."""
+    """Refuse a figure of a linear fit for another."""
     if not is_linear(fit):
         raise ModelError(
-            f"{asked}: leverage and Cook's distance are of fits by hd.lm and hd.gls; this one has random effects.\n"
+            f"{asked}: this figure is for fits by hd.lm and hd.gls; this one has random effects.\n"
             "fit.plot.check() shows its residuals."
         )
 

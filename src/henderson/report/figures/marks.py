@@ -35,6 +35,13 @@ def whitened_note(fit: Any) -> str:
     return " Rows are whitened by the estimated covariance." if getattr(fit, "generalised", False) else ""
 
 
+def sides(fit: Any, kind: str | None) -> tuple[str, ...]:
+    """Kinds of residuals that a figure of dependence shows side by side where none is asked for."""
+    if kind is not None:
+        return (kind,)
+    return ("pearson", "normalized") if getattr(fit, "generalised", False) else ("pearson",)
+
+
 def name_rows(axes: Any, x: np.ndarray, y: np.ndarray, rows: np.ndarray, size: Any, most: int = 3) -> None:
     """The numbers of the rows with the largest `size` beside their points."""
     size = np.where(np.isfinite(x) & np.isfinite(y) & np.isfinite(size), size, -np.inf)
