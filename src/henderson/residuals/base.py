@@ -137,6 +137,8 @@ class Structure(ABC):
     upper: np.ndarray
     separable: bool = True
     has_variances: bool = False
+    layout: Layout | None = None
+    """The rows it was built for, in the order of the design: what a variogram or an ACF of residuals asks."""
 
     @property
     def n_coordinates(self) -> int:

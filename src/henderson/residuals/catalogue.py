@@ -13,7 +13,8 @@ from ..errors import ModelError, NotAvailableError
 from ..formula.residual import Residual
 from ..frame import Frame
 from .base import Layout, Structure
-from .layout import layout_of
+from .independent import Independent
+from .layout import layout_of, product_codes
 
 _BUILDERS = {
     "ar1": "serial",
@@ -38,18 +39,28 @@ def build(residual: Residual, frame: Frame, rows: np.ndarray | None, n: int) -> 
     DataError, ModelError : rows or options that the structure cannot have.
     NotAvailableError : part of the grammar that this version does not fit.
     """
-    if residual.at:
-        raise NotAvailableError(
-            f"{residual.text}: sections at({', '.join(residual.at)}): are part of the grammar, but not available yet in this "
-            "version."
-        )
     for factor in residual.factors:
         if factor.structure not in _BUILDERS:
             raise NotAvailableError(
                 f"{residual.term}: the structure {factor.structure} is not one of residuals in this version. "
                 f"There are {', '.join(name for name in _BUILDERS if name != 'product')}."
             )
-    return build_layout(layout_of(residual, frame, rows, n))
+    if not residual.at:
+        return _of_rows(residual, frame, rows, n)
+    from .sections import Sections
+
+    codes, labels = product_codes(residual.at, frame, rows, n)
+    if len(labels) < 2:
+        raise ModelError(
+            f"{residual.text}: {':'.join(residual.at)} has one level only ({labels[0]}) in the rows used: leave at(...) out."
+        )
+    parts = [np.flatnonzero(codes == k) for k in range(len(labels))]
+    inner = [_of_rows(residual, frame, part if rows is None else rows[part], len(part)) for part in parts]
+    return Sections(":".join(residual.at), labels, parts, inner, residual.text)
+
+
+def _of_rows(residual: Residual, frame: Frame, rows: np.ndarray | None, n: int) -> Structure:
+    return build_layout(layout_of(residual, frame, rows, n)) if residual.factors else Independent(n)
 
 
 def build_layout(layout: Layout) -> Structure:
@@ -66,6 +77,7 @@ def build_layout(layout: Layout) -> Structure:
         )
     module = import_module(f".{_module(layout, name)}", __package__)
     structure: Structure = module.build(layout)
+    structure.layout = layout
     return structure
 
 

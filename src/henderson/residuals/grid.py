@@ -11,11 +11,14 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import ModelError, NotAvailableError
+from .axes import Axes, axes
 from .base import Factor, Layout, Structure
+from .decays import AR1, OU
 from .distance import Pairs, pairs, require_numbers
-from .kernels import AR1, OU, Kernel, Lags, Product
-from .lattice import Axes, Lattice, axes
+from .kernels import Kernel, Lags
+from .lattice import Lattice
 from .order import require_whole
+from .product import Product
 from .spatial import DenseProduct, distance_kernel, require_coordinates
 
 _MARKOV = ("ar1", "ou", "exp")

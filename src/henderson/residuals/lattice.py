@@ -17,164 +17,17 @@ Sources: Martin (1979) Biometrika 66, 209-217; Gilmour, Cullis & Verbyla (1997) 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import numpy as np
 
-from .. import sparse
-from ..errors import DataError, ModelError
-from .base import CrossProducts, Layout, NotPositiveDefinite, Structure
-from .distance import duplicate_message
-from .kernels import Decay, Lags, Product
-from .order import said
-from .product import ProductStructure
+from .axes import Axes, Steps, axes
+from .base import Bound, CrossProducts, Layout, Structure
+from .decays import Decay
+from .lattice_pattern import Pattern, Solver
+from .lattice_sums import LatticeSums
+from .product import Product
+from .product_structure import ProductStructure
 
 Array = np.ndarray
-_DENSE_CELLS = 400
-"""Cells up to which LAPACK factorises all of a lattice: no compiled code is loaded."""
-
-
-class Chain(NamedTuple):
-    """One coordinate of all groups: cells that follow one another along it."""
-
-    before: Array
-    """(N,) cell before each cell, -1 for the first."""
-    gap_of: Array
-    """(N,) which gap lies before each cell, -1 for the first."""
-    after: Array
-    """(N,) which gap lies behind each cell, -1 for the last."""
-    gaps: Array
-    """(g,) distinct gaps."""
-    counts: Array
-    """(g,) how often each occurs, lines counted."""
-
-
-@dataclass(frozen=True)
-class Axes:
-    """The lattice of a layout.
-
-    Attributes
-    ----------
-    order : (n,) rows of the design by cell.
-    cell : (n,) cell of each row, in that order.
-    chains : one for each factor.
-    shapes : distinct coordinates of each group along each factor, (groups, factors).
-    slow : factor along which lines follow one another, the longest.
-    """
-
-    order: Array
-    cell: Array
-    chains: tuple[Chain, ...]
-    shapes: Array
-    slow: int
-    levels: tuple[tuple[Array, ...], ...]
-    """For each group and factor the distinct coordinates, sorted."""
-    summaries: tuple[Lags, ...]
-
-    @property
-    def cells(self) -> int:
-        return int(self.shapes.prod(axis=1).sum())
-
-
-def axes(layout: Layout) -> Axes:
-    """The distinct coordinates of each group and the cells they make.
-
-    Raises
-    ------
-    DataError : two rows of one group in one cell, without a nugget.
-    ModelError : a factor with one coordinate only.
-    """
-    values = [f.coordinates[0] for f in layout.factors]
-    groups = int(layout.groups.max()) + 1
-    levels, codes = zip(*(_levels(layout.groups, v, groups) for v in values), strict=True)
-    shapes = np.array([[len(found[g]) for found in levels] for g in range(groups)])
-    for k, factor in enumerate(layout.factors):
-        if shapes[:, k].max() < 2:
-            raise ModelError(
-                f"{layout.text}: {factor.names[0]} is {said(factor, 0)} in every row"
-                + (f" of a {layout.group_name}" if layout.group_name else "")
-                + f": there is no correlation along it to estimate. Leave out {factor.structure}({factor.names[0]})."
-            )
-    slow = int(np.argmax(shapes.sum(axis=0)))
-    inner = [slow] + [k for k in range(len(values)) if k != slow]
-    sizes = shapes.prod(axis=1)
-    offsets = np.cumsum(sizes) - sizes
-    cell = offsets[layout.groups]
-    stride = np.ones(groups, dtype=np.int64)
-    for k in reversed(inner):
-        cell = cell + codes[k] * stride[layout.groups]
-        stride = stride * shapes[:, k]
-    order = np.argsort(cell, kind="stable")
-    if not layout.nugget:
-        twice = np.flatnonzero(np.diff(cell[order]) == 0)
-        if twice.size:
-            i, j = sorted((int(order[twice[0]]), int(order[twice[0] + 1])))
-            raise DataError(duplicate_message(layout, layout.factors, i, j, twice.size))
-    chains = _chains(levels, shapes, inner)
-    by_group = tuple(tuple(found[g] for found in levels) for g in range(groups))
-    return Axes(order, cell[order], chains, shapes, slow, by_group, tuple(map(_lags, levels)))
-
-
-def _levels(groups: Array, values: Array, count: int) -> tuple[list[Array], Array]:
-    """Distinct values of each group, sorted, and the place of each row's among them."""
-    order = np.lexsort((values, groups))
-    g, v = groups[order], values[order]
-    fresh = np.ones(len(v), dtype=bool)
-    fresh[1:] = (g[1:] != g[:-1]) | (v[1:] != v[:-1])
-    numbers = np.cumsum(fresh) - 1
-    first = np.searchsorted(g[fresh], np.arange(count))
-    codes = np.empty(len(v), dtype=np.int64)
-    codes[order] = numbers - first[g]
-    return np.split(v[fresh], first[1:]), codes
-
-
-def _lags(levels: list[Array]) -> Lags:
-    gaps = np.concatenate([np.diff(found) for found in levels])
-    longest = max(float(found[-1] - found[0]) for found in levels)
-    step = float(np.gcd.reduce(gaps.astype(np.int64))) if (gaps == np.floor(gaps)).all() else 0.0
-    return Lags(float(gaps.min()), float(np.median(gaps)), longest, step)
-
-
-def _chains(levels: tuple[list[Array], ...], shapes: Array, inner: list[int]) -> tuple[Chain, ...]:
-    groups, total = len(shapes), int(shapes.prod(axis=1).sum())
-    before = np.full((len(inner), total), -1, dtype=np.int64)
-    width = np.zeros((len(inner), total))
-    behind = np.zeros((len(inner), total))
-    start = 0
-    for g in range(groups):
-        size = int(shapes[g].prod())
-        numbers = np.arange(start, start + size).reshape(shapes[g][inner])
-        for axis, k in enumerate(inner):
-            gap = np.diff(levels[k][g])
-            along = np.moveaxis(numbers, axis, 0)
-            before[k, along[1:]] = along[:-1]
-            tall = gap.reshape(-1, *(1,) * (along.ndim - 1))
-            width[k, along[1:]] = tall
-            behind[k, along[:-1]] = tall
-        start += size
-    out = []
-    for k in range(len(inner)):
-        inside, last = before[k] >= 0, behind[k] == 0
-        gaps, codes, counts = np.unique(width[k, inside], return_inverse=True, return_counts=True)
-        gap_of, after = np.full(total, -1), np.full(total, -1)
-        gap_of[inside] = codes
-        after[~last] = np.searchsorted(gaps, behind[k, ~last])
-        out.append(Chain(before[k], gap_of, after, gaps, counts))
-    return tuple(out)
-
-
-class Steps(NamedTuple):
-    """The chain of one coordinate at one t, for each distinct gap."""
-
-    a: Array
-    """Correlation over the gap."""
-    b: Array
-    """1 - a."""
-    v: Array
-    """1 - a^2."""
-    slope: Array
-    """da/dt."""
 
 
 class Lattice(ProductStructure):
@@ -186,6 +39,7 @@ class Lattice(ProductStructure):
         self.cell, self.n_cells = found.cell, found.cells
         counts = np.bincount(found.cell, minlength=self.n_cells)
         self.counts, self.missing = counts, np.flatnonzero(counts == 0)
+        self.shared = bool(counts.max() > 1)
         self.complete = not self.missing.size and not product.nugget
         self.pattern = None if self.complete else Pattern(found)
         self._solver: Solver | None = None
@@ -218,13 +72,27 @@ class Lattice(ProductStructure):
 
     def whiten_field(self, steps: list[Steps], x: Array, but: int = -1) -> Array:
         """W x over all cells, leaving out one chain."""
-        for k, (step, chain) in enumerate(zip(steps, self.axes.chains, strict=True)):
+        for k, step in enumerate(steps):
             if k != but:
-                x = _difference(step, chain, x)
+                x = self._differences(step, k, x)
         return x
 
+    def _differences(self, step: Steps, k: int, x: Array) -> Array:
+        """W of one chain: (x_i - a x_{i-1}) / sqrt(v) along it."""
+        out, codes = np.empty_like(x), self.axes.chains[k].codes
+        share = 1.0 / np.sqrt(step.v)
+        for new, old, code in zip(self.axes.lines(out, k), self.axes.lines(x, k), codes, strict=True):
+            new[0] = old[0]
+            np.multiply(old[:-1], _tall(-step.a * share, code, old), out=new[1:])
+            new[1:] += old[1:] * _tall(share, code, old)
+        return out
+
     def field_products(self, steps: list[Steps], u: Array, slopes: bool) -> tuple[Array, Array | None]:
-        """u'Q u and its derivatives, u over all cells held."""
+        """u'Q u and its derivatives, u over all cells held.
+
+        With z = W u and x = u whitened along all chains but one, dz_i = (a a' / v) z_i - (a' / sqrt(v)) x_{i-1} for that one.
+        """
+        columns = u.shape[1]
         z = self.whiten_field(steps, u)
         products = z.T @ z
         if not slopes:
@@ -232,11 +100,14 @@ class Lattice(ProductStructure):
         out = []
         for k, (step, chain) in enumerate(zip(steps, self.axes.chains, strict=True)):
             x = self.whiten_field(steps, u, but=k)
-            at = np.flatnonzero(chain.before >= 0)
-            gap = chain.gap_of[at]
-            dz = (step.a * step.slope / step.v)[gap, None] * z[at]
-            dz -= (step.slope / np.sqrt(step.v))[gap, None] * x[chain.before[at]]
-            half = z[at].T @ dz
+            half = np.zeros((columns, columns))
+            own, before = step.a * step.slope / step.v, step.slope / np.sqrt(step.v)
+            for here, there, code in zip(
+                self.axes.lines(z, k), self.axes.lines(x, k), chain.codes, strict=True
+            ):
+                change = here[1:] * _tall(own, code, here)
+                change -= there[:-1] * _tall(before, code, here)
+                half += here[1:].reshape(-1, columns).T @ change.reshape(-1, columns)
             out.append(half + half.T)
         return products, np.stack(out)
 
@@ -254,6 +125,12 @@ class Lattice(ProductStructure):
             else self._with_gaps(steps, m, slopes)
         )
 
+    def bind(self, m: Array) -> Bound:
+        alike = all(len(chain.gaps) == 1 for chain in self.axes.chains)
+        if self.complete and alike and len(self.axes.chains) == 2:
+            return LatticeSums(self, m)
+        return super().bind(m)
+
     def _with_gaps(self, steps: list[Steps], m: Array, slopes: bool) -> CrossProducts:
         assert self.pattern is not None
         if self._solver is None:
@@ -262,7 +139,7 @@ class Lattice(ProductStructure):
         factor = self._solver.factor(values)
         u = np.zeros((self.n_cells, m.shape[1]))
         u[self.cell] = m
-        u[self.missing] = -factor.solve(self.pattern.product(values, u)[self.missing])
+        u[self.missing] = -factor.solve(self.pattern.product(values, u, self.missing))
         products, product_slopes = self.field_products(steps, u, slopes)
         log_det, log_det_slopes = self.log_det_field(steps)
         log_det += factor.log_det
@@ -282,7 +159,10 @@ class Lattice(ProductStructure):
         values, derivatives = self.pattern.values(steps, slopes)
         factor = self._solver.factor(ratio * values, self.counts)
         sums = np.zeros((cells, m.shape[1]))
-        np.add.at(sums, self.cell, m)
+        if self.shared:
+            np.add.at(sums, self.cell, m)
+        else:
+            sums[self.cell] = m
         u = factor.solve(sums)
         rest = m - u[self.cell]
         noise, (field, field_slopes) = rest.T @ rest, self.field_products(steps, u, slopes)
@@ -313,155 +193,8 @@ class Lattice(ProductStructure):
         return whiten_lines(self, t, m)
 
 
-def _difference(step: Steps, chain: Chain, x: Array) -> Array:
-    """W of one chain."""
-    out = x.copy()
-    at = np.flatnonzero(chain.before >= 0)
-    gap = chain.gap_of[at]
-    before = x[chain.before[at]]
-    out[at] = ((x[at] - before) + step.b[gap, None] * before) / np.sqrt(step.v)[gap, None]
-    return out
-
-
-class Pattern:
-    """Entries of Q in its lower triangle, as products of entries of the chains."""
-
-    def __init__(self, found: Axes):
-        self.chains = found.chains
-        total = found.cells
-        offsets = _offsets(len(self.chains))
-        rows, cols, which = [], [], []
-        everyone = np.arange(total)
-        for offset in offsets:
-            row, col = everyone, everyone
-            links = []
-            for step, chain in zip(offset, self.chains, strict=True):
-                # step 0: same coordinate; -1: col is the cell before; +1: col is the cell behind.
-                if step == -1:
-                    ok = chain.before[col] >= 0
-                    row, col = row[ok], col[ok]
-                    links = [link[ok] for link in links]
-                    links.append(chain.gap_of[col])
-                    col = chain.before[col]
-                elif step == 1:
-                    behind = np.full(total, -1)
-                    inside = chain.before >= 0
-                    behind[chain.before[inside]] = np.flatnonzero(inside)
-                    ok = behind[col] >= 0
-                    row, col = row[ok], col[ok]
-                    links = [link[ok] for link in links]
-                    links.append(chain.after[col])
-                    col = behind[col]
-                else:
-                    links.append(np.zeros(len(row), dtype=np.int64))
-            rows.append(row)
-            cols.append(col)
-            which.append((offset, links, row))
-        self.rows, self.cols, self.n = np.concatenate(rows), np.concatenate(cols), total
-        self._which = which
-        self.diagonal = np.flatnonzero(self.rows == self.cols)
-
-    def values(self, steps: list[Steps], slopes: bool) -> tuple[Array, list[Array]]:
-        """Entries of Q, and of its derivatives by each chain's coordinate."""
-        diagonals = [self._diagonal(step, chain) for step, chain in zip(steps, self.chains, strict=True)]
-        off = [-step.a / step.v for step in steps]
-        off_slopes = [-step.slope * (1.0 + step.a**2) / step.v**2 for step in steps]
-        parts: list[Array] = []
-        slope_parts: list[list[Array]] = [[] for _ in steps]
-        for offset, links, row in self._which:
-            entries = [
-                diagonals[k][0][row] if s == 0 else off[k][links[k]] for k, s in enumerate(offset)
-            ]
-            parts.append(np.prod(entries, axis=0))
-            if not slopes:
-                continue
-            for k, s in enumerate(offset):
-                own = diagonals[k][1][row] if s == 0 else off_slopes[k][links[k]]
-                slope_parts[k].append(np.prod([own, *(e for j, e in enumerate(entries) if j != k)], axis=0))
-        return np.concatenate(parts), [np.concatenate(part) for part in slope_parts] if slopes else []
-
-    def _diagonal(self, step: Steps, chain: Chain) -> tuple[Array, Array]:
-        """Diagonal of a chain's precision at each cell, 1 + sum of a^2 / v over its gaps, and the derivative."""
-        value, slope = np.ones(self.n), np.zeros(self.n)
-        ratio, rate = step.a**2 / step.v, 2.0 * step.a * step.slope / step.v**2
-        for gap in (chain.gap_of, chain.after):
-            there = gap >= 0
-            value[there] += ratio[gap[there]]
-            slope[there] += rate[gap[there]]
-        return value, slope
-
-    def product(self, values: Array, u: Array) -> Array:
-        """Q u, u (N, k)."""
-        from scipy.sparse import coo_matrix
-
-        lower = coo_matrix((values, (self.rows, self.cols)), shape=(self.n, self.n)).tocsr()
-        return lower @ u + lower.T @ u - self._own(values, u)
-
-    def _own(self, values: Array, u: Array) -> Array:
-        own = np.zeros(self.n)
-        own[self.rows[self.diagonal]] = values[self.diagonal]
-        return own[:, None] * u
-
-
-def _offsets(dimensions: int) -> list[tuple[int, ...]]:
-    """Half of the neighbours of a cell, itself first: their first nonzero step is backward."""
-    out = [(0,) * dimensions]
-    for code in range(3**dimensions):
-        offset = tuple(code // 3**k % 3 - 1 for k in range(dimensions))
-        nonzero = [step for step in offset if step]
-        if nonzero and nonzero[0] < 0:
-            out.append(offset)
-    return out
-
-
-class Solver:
-    """Symbolic analysis of some cells of a pattern."""
-
-    def __init__(self, pattern: Pattern, cells: Array, total: int):
-        number = np.full(total, -1)
-        number[cells] = np.arange(len(cells))
-        r, c = number[pattern.rows], number[pattern.cols]
-        self.entries = np.flatnonzero((r >= 0) & (c >= 0))
-        self.rows, self.cols, self.n = r[self.entries], c[self.entries], len(cells)
-        method = "dense" if self.n <= _DENSE_CELLS else "amd"
-        self.symbolic = sparse.analyze(self.n, self.rows, self.cols, method=method)
-        self.place = self.symbolic.positions(self.rows, self.cols)
-        self.on_diagonal = self.rows == self.cols
-        self.weights = np.where(self.on_diagonal, 1.0, 2.0)
-
-    def factor(self, values: Array, more: Array | None = None) -> SolverFactor:
-        """Cholesky of these cells' block of a matrix on the pattern, `more` added to its diagonal."""
-        panels = np.zeros(self.symbolic.stored)
-        panels[self.place] = values[self.entries]
-        if more is not None:
-            own = self.on_diagonal
-            panels[self.place[own]] += more[self.rows[own]]
-        if not np.isfinite(panels).all() or sparse.factor(self.symbolic, panels) >= 0:
-            raise NotPositiveDefinite
-        return SolverFactor(self, panels)
-
-
-class SolverFactor:
-    """A factorised block."""
-
-    def __init__(self, solver: Solver, panels: Array):
-        self.solver, self.panels = solver, panels
-        self.log_det = 2.0 * float(np.log(sparse.diagonal(solver.symbolic, panels)).sum())
-
-    def solve(self, b: Array) -> Array:
-        return sparse.solve(self.solver.symbolic, self.panels, b, drop=0)
-
-    def inverse(self) -> Array:
-        """The inverse on the pattern, as entries."""
-        out = np.empty_like(self.panels)
-        sparse.selected_inverse(self.solver.symbolic, self.panels, out, drop=0)
-        return out[self.solver.place]
-
-    def trace(self, inverse: Array, values: Array) -> float:
-        """tr(inverse B), B the block of a matrix on the pattern."""
-        return float((self.solver.weights * inverse) @ values[self.solver.entries])
-
-    def diagonal_sum(self, inverse: Array, weights: Array) -> float:
-        """Sum of the inverse's diagonal, weighted."""
-        own = self.solver.on_diagonal
-        return float(inverse[own] @ weights[self.solver.rows[own]])
+def _tall(values: Array, code: Array, like: Array) -> Array:
+    """Numbers of the gaps along the first axis of an array, to be multiplied with it; one number where all gaps are one."""
+    if len(values) == 1:
+        return values[0]
+    return values[code].reshape(-1, *(1,) * (like.ndim - 1))

@@ -64,20 +64,18 @@ def _update(
         raise NotPositiveDefinite
     white = dtrtrs(l, m - mean[at], lower=1)[0]
     gain = dtrtrs(l, variance[at], lower=1)[0]
-    variance = variance - gain.T @ gain
+    rest = variance - gain.T @ gain
     if noise == 0.0:
-        variance[at] = 0.0
-        variance[:, at] = 0.0
-    return white, mean + gain.T @ white, variance, 2.0 * float(np.log(np.diagonal(l)).sum())
+        rest[at] = 0.0
+        rest[:, at] = 0.0
+    return white, mean + gain.T @ white, rest, 2.0 * float(np.log(np.diagonal(l)).sum())
 
 
 def _line_covariance(lattice: Lattice, t: Array, g: int) -> Array:
     """Correlation of the cells of one line of group g."""
     axes = lattice.axes
-    out = np.ones((1, 1))
-    for k, (kernel, part) in enumerate(
-        zip(lattice.product.kernels, lattice.product.split(t), strict=True)
-    ):
+    out: Array = np.ones((1, 1))
+    for k, (kernel, part) in enumerate(zip(lattice.product.kernels, lattice.product.split(t), strict=True)):
         if k != axes.slow:
             places = axes.levels[g][k]
             lag = np.abs(places[:, None] - places)

@@ -1,118 +1,152 @@
-"""What structures made of a `Product` of correlations share: parameters, starts, edges."""
+"""A product of correlations, one for each factor of a term, and a nugget beside it."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import replace
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
-from ..errors import HendersonError, ModelError
-from .base import Layout, NotPositiveDefinite, Structure
-from .kernels import Product
+from ..errors import ModelError
+from .base import Parameter
+from .kernels import Kernel
 
 Array = np.ndarray
-_RANKED_ROWS = 600
-"""Rows up to which starts are ranked by all of them; beyond, by so many neighbouring rows."""
-_FOLLOWED = 3
-_APART = 0.4
-"""Difference of a coordinate that makes two starts two."""
+_LEAST_FIELD = 1e-9
+"""1 - share of the nugget at which a lattice is as good as nugget alone."""
 
 
-class ProductStructure(Structure):
-    """C of a `Product`; subclasses hold its rows and do its algebra."""
+class Product:
+    """The product of the factors' correlations at pairs of lags, and a nugget.
 
-    def __init__(self, layout: Layout, product: Product, name: str):
-        self._n_rows, self._layout = layout.n, layout
-        self.name, self.text, self.product = name, layout.text, product
-        self.parameters = product.parameters
-        self.lower, self.upper, self.separable = product.lower, product.upper, product.separable
+        C = (1 - nugget) f_1(lag_1) f_2(lag_2) ... + nugget I
 
-    @abstractmethod
-    def restricted(self, layout: Layout) -> Structure:
-        """The same product, in the same coordinates, for some of the rows."""
+    The nugget's coordinate is its share s of the variogram one typical step apart, nugget = s g / (1 - s f), f = 1 - g the product of
+    the correlations there: 0 is no nugget, 1 nothing but nugget, and s stays put where the range grows without end.
+    """
+
+    def __init__(self, kernels: Sequence[Kernel], nugget: bool, text: str, least_share: float = 0.0):
+        self.kernels, self.nugget, self.text = tuple(kernels), nugget, text
+        ends = np.cumsum([0, *(len(k.lower) for k in self.kernels)])
+        self.slices = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+        last = [1.0] if nugget else []
+        self.lower = np.concatenate([*(k.lower for k in self.kernels), np.full(len(last), least_share)])
+        self.upper = np.concatenate([*(k.upper for k in self.kernels), last])
+        self.parameters = tuple(p for k in self.kernels for p in k.parameters)
+        if nugget:
+            self.parameters += (Parameter("nugget"),)
+        self.separable = not nugget and all(k.separable for k in self.kernels)
+
+    def split(self, t: Array) -> list[Array]:
+        return [t[at] for at in self.slices]
+
+    def field(self, t: Array, lags: Sequence[Array], slopes: bool) -> tuple[Array, Array | None]:
+        """Product of the correlations (u,), without the nugget, and its derivatives (coordinates without the nugget's, u)."""
+        found = [
+            k.at(part, lag, slopes) for k, part, lag in zip(self.kernels, self.split(t), lags, strict=True)
+        ]
+        values = [f for f, _ in found]
+        product = np.prod(values, axis=0) if len(values) > 1 else values[0]
+        if not slopes:
+            return product, None
+        rows = []
+        for i, (_, df) in enumerate(found):
+            assert df is not None
+            others = [f for j, f in enumerate(values) if j != i]
+            rows.append(df * np.prod(others, axis=0) if others else df)
+        return product, np.concatenate(rows)
+
+    def _field_gap(self, t: Array, lags: Sequence[Array]) -> Array:
+        """1 - the product of the correlations, with its digits."""
+        left, f = np.zeros(1), np.ones(1)
+        for kernel, part, lag in zip(self.kernels, self.split(t), lags, strict=True):
+            g = kernel.gap(part, lag)
+            left = left + f * g
+            f = f * (1.0 - g)
+        return left
+
+    def gap(self, t: Array, lags: Sequence[Array]) -> Array:
+        """1 - C of two different rows (u,), with its digits where C is near 1."""
+        nugget = self.nugget_at(t)
+        return nugget + (1.0 - nugget) * self._field_gap(t, lags)
+
+    def _step(self, t: Array) -> float:
+        """g = 1 - f one typical step apart."""
+        return float(self._field_gap(t, [np.array([k.lags.typical]) for k in self.kernels])[0])
+
+    def nugget_at(self, t: Array) -> float:
+        if not self.nugget:
+            return 0.0
+        s, g = float(t[-1]), self._step(t)
+        return s * g / ((1.0 - s) + s * g)
+
+    def nugget_left(self, t: Array) -> float:
+        """1 - nugget, with its digits."""
+        s, g = float(t[-1]), self._step(t)
+        return max(1.0 - s, _LEAST_FIELD) / ((1.0 - s) + s * g)
+
+    def nugget_slopes(self, t: Array) -> Array:
+        """Derivatives of the nugget in all coordinates."""
+        s, g = float(t[-1]), self._step(t)
+        below = (1.0 - s) + s * g
+        _, df = self.field(t, [np.array([k.lags.typical]) for k in self.kernels], True)
+        assert df is not None
+        return np.append(-s * (1.0 - s) / below**2 * df[:, 0], g / below**2)
+
+    def at(self, t: Array, lags: Sequence[Array], slopes: bool) -> tuple[Array, Array | None]:
+        """Correlation of two different rows (u,) these lags apart, and its derivatives (coordinates, u)."""
+        f, df = self.field(t, lags, slopes)
+        if not self.nugget:
+            return f, df
+        left = 1.0 - self.nugget_at(t)
+        if not slopes:
+            return left * f, None
+        assert df is not None
+        out = -self.nugget_slopes(t)[:, None] * f
+        out[:-1] += left * df
+        return left * f, out
 
     def natural(self, t: Array) -> Array:
-        return self.product.natural(t)
+        parts = [k.natural(part) for k, part in zip(self.kernels, self.split(t), strict=True)]
+        if not self.nugget:
+            return np.concatenate(parts)
+        return np.append(np.concatenate(parts), 0.0 if t[-1] <= self.lower[-1] else self.nugget_at(t))
 
     def coordinates(self, natural: Array) -> Array:
-        return self.product.coordinates(natural)
+        parts, at = [], 0
+        for kernel in self.kernels:
+            parts.append(kernel.coordinates(natural[at : at + len(kernel.parameters)]))
+            at += len(kernel.parameters)
+        t = np.concatenate(parts)
+        if not self.nugget:
+            return t
+        nugget = float(natural[-1])
+        if not 0 <= nugget <= 1:
+            raise ModelError(
+                f"{self.text}: the nugget is a share of the variance, between 0 and 1, not {nugget:g}."
+            )
+        g = self._step(t)
+        # The inverse of nugget = s g / ((1 - s) + s g).
+        return np.append(
+            t, max(nugget / (nugget + (1.0 - nugget) * g), self.lower[-1]) if nugget > 0 else self.lower[-1]
+        )
 
     def edges(self, t: Array) -> list[tuple[int, str]]:
-        return self.product.edges(t)
+        out, at = [], 0
+        for kernel, part in zip(self.kernels, self.split(t), strict=True):
+            out += [(at + j, said) for j, said in kernel.edges(part, self.text)]
+            at += len(kernel.parameters)
+        if self.nugget and t[-1] <= self.lower[-1]:
+            out.append((at, f"the nugget of {self.text} is estimated as 0, on the boundary"))
+        if self.nugget and t[-1] >= self.upper[-1]:
+            out.append((at, f"the nugget of {self.text} is estimated as 1, on the boundary: no correlation"))
+        return out
 
-    def correlation_at(self, t: Array, *lags: Array) -> Array | None:
-        """At lags of each factor; 1 at 0, and for lags > 0 with the nugget taken off."""
-        if len(lags) != len(self.product.kernels):
-            return None
-        found = [np.abs(np.asarray(lag, dtype=np.float64)) for lag in lags]
-        values, _ = self.product.at(t, found, False)
-        return np.where(np.max(found, axis=0) == 0, 1.0, values)
-
-    def starts(self, residual: Array) -> list[Array]:
-        """The best three of a grid of ranges and nuggets by the likelihood of the least-squares residuals."""
-        structure, own = self._few_rows(residual)
-        scored = []
-        for start in self.product.starts():
-            t = np.clip(start, self.lower, self.upper)
-            try:
-                found = structure.cross_products(t, own[:, None], False)
-            except NotPositiveDefinite:
-                continue
-            scored.append((found.log_det + len(own) * float(np.log(found.products[0, 0])), t))
-        if not scored:
-            raise ModelError(
-                f"{self.text}: {self.name} is no positive definite correlation of these rows at any range tried. Where rows are too "
-                "close together for so smooth a field, allow for a nugget: add (1 | units)."
-            )
-        scored.sort(key=lambda pair: pair[0])
-        chosen: list[Array] = []
-        for _, t in scored:
-            if all(self._differ(t, other) for other in chosen):
-                chosen.append(t)
-        return chosen[:_FOLLOWED]
-
-    def _differ(self, t: Array, other: Array) -> bool:
-        r = len(t) - self.product.nugget
-        return bool(np.abs(t[:r] - other[:r]).max() > _APART)
-
-    def _few_rows(self, residual: Array) -> tuple[Structure, Array]:
-        """A structure of neighbouring rows, to rank starts by, and their residuals in its order."""
-        layout = self._layout
-        if layout.n <= _RANKED_ROWS:
-            return self, residual
-        by_design = np.empty(layout.n)
-        by_design[slice(None) if self.order is None else self.order] = residual
-        rows = np.sort(_neighbours(layout))
-        labels, groups = np.unique(layout.groups[rows], return_inverse=True)
-        part = replace(
-            layout,
-            n=len(rows),
-            factors=tuple(
-                replace(f, coordinates=tuple(c[rows] for c in f.coordinates)) for f in layout.factors
-            ),
-            groups=groups,
-            group_labels=[layout.group_labels[int(g)] for g in labels],
-            rows=rows if layout.rows is None else layout.rows[rows],
-        )
-        try:
-            structure = self.restricted(part)
-        except HendersonError:
-            return self, residual
-        own = by_design[rows]
-        return structure, own if structure.order is None else own[structure.order]
-
-
-def _neighbours(layout: Layout) -> Array:
-    """Whole groups, the largest first, or of the largest group the rows next to its middle."""
-    sizes = np.bincount(layout.groups)
-    largest = int(np.argmax(sizes))
-    if sizes[largest] <= _RANKED_ROWS:
-        first = np.argsort(-sizes, kind="stable")
-        taken = first[np.cumsum(sizes[first]) <= _RANKED_ROWS]
-        return np.flatnonzero(np.isin(layout.groups, taken))
-    rows = np.flatnonzero(layout.groups == largest)
-    points = np.column_stack([c[rows] for f in layout.factors for c in f.coordinates])
-    scale = np.ptp(points, axis=0)
-    away = np.abs((points - np.median(points, axis=0)) / np.where(scale > 0, scale, 1.0)).max(axis=1)
-    return rows[np.argsort(away, kind="stable")[:_RANKED_ROWS]]
+    def starts(self) -> list[Array]:
+        """All combinations of the factors' starts and three nuggets."""
+        combinations = [np.zeros(0)]
+        for kernel in self.kernels:
+            combinations = [np.append(left, right) for left in combinations for right in kernel.starts()]
+        if not self.nugget:
+            return combinations
+        return [np.append(left, share) for left in combinations for share in (0.15, 0.5, 0.85)]

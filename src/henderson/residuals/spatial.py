@@ -15,16 +15,15 @@ import numpy as np
 
 from ..errors import ModelError
 from . import dense
-from .base import CrossProducts, Factor, Layout, NotPositiveDefinite, Structure
+from .base import CrossProducts, Factor, Layout, Structure
 from .distance import Batch, Pairs, pairs, require_numbers
-from .kernels import Distance, Kernel, Lags, MaternNu, Product
-from .product import ProductStructure
+from .distance_kernels import Distance, MaternNu
+from .kernels import Kernel, Lags
+from .near_one import Factored
+from .product import Product
+from .product_structure import ProductStructure
 
 Array = np.ndarray
-_NEAR_ONE = 0.05
-"""Largest 1 - C below which it is 1 - C whose digits are kept, and"""
-_FEW = 4.0
-"""how many times it h is."""
 
 
 def build(layout: Layout) -> Structure:
@@ -124,55 +123,6 @@ class DenseProduct(ProductStructure):
         if not slopes:
             return CrossProducts(products, log_det)
         return CrossProducts(products, log_det, product_slopes, log_det_slopes)
-
-
-class Factored:
-    """C of the shapes of a batch, factorised, C = K + c 11'.
-
-    Where all correlations are near 1 (the range is much longer than the distances), their digits are in 1 - C: K = h - (1 - C) with h a
-    few times the largest 1 - C is factorised in place of C, and c = 1 - h put back by the formula for a change of rank one,
-
-        W = (I - g v v') L^-1,   K = L L',   v = L^-1 1,   g = (1 - 1 / sqrt(1 + c v'v)) / v'v.
-    """
-
-    def __init__(self, values: Array, gaps: Array, m: int):
-        largest = float(gaps.max(initial=1.0 if m == 1 else 0.0))
-        self.c = 0.0
-        if largest < _NEAR_ONE:
-            h = _FEW * largest
-            try:
-                self.l = dense.cholesky(dense.filled(h - gaps, m, h))
-                self.c = 1.0 - h
-            except NotPositiveDefinite:
-                pass
-        if self.c == 0.0:
-            self.l = dense.cholesky(dense.filled(values, m))
-        self.log_det = float(dense.log_det(self.l).sum())
-        if self.c:
-            self.v = dense.solve_lower(self.l, np.ones((len(self.l), m, 1)))
-            self.size = np.einsum("pic,pic->p", self.v, self.v)[:, None, None]
-            self.g = (1.0 - 1.0 / np.sqrt(1.0 + self.c * self.size)) / self.size
-            self.log_det += float(np.log1p(self.c * self.size).sum())
-
-    def _shrink(self, z: Array) -> Array:
-        return z - self.g * self.v * (np.swapaxes(self.v, 1, 2) @ z) if self.c else z
-
-    def whiten(self, b: Array) -> Array:
-        """W b for a stack b (P, m, k)."""
-        return self._shrink(dense.solve_lower(self.l, b))
-
-    def whiten_back(self, z: Array) -> Array:
-        """W' z, so that whiten_back(whiten(b)) is C^-1 b."""
-        return dense.solve_lower(self.l, self._shrink(z), transposed=True)
-
-    def inverse_pairs(self) -> Array:
-        """C^-1 at the pairs i < j. Overwrites the factor."""
-        if not self.c:
-            return dense.inverse_pairs(self.l)
-        k = dense.solve_lower(self.l, self.v, transposed=True)[:, :, 0]
-        i, j = np.triu_indices(k.shape[1], 1)
-        weight = (self.c / (1.0 + self.c * self.size))[:, :, 0]
-        return dense.inverse_pairs(self.l) - weight * k[:, i] * k[:, j]
 
 
 def _columns(m: Array, batch: Batch) -> Array:

@@ -1,0 +1,163 @@
+"""The empirical semivariogram of residuals, and the fitted model's curve beside it.
+
+    g(d) = mean of (r_i - r_j)^2 / 2 over pairs of one group about d apart
+
+by classes of distance; robust: g(d) = (mean of |r_i - r_j|^(1/2))^4 / (2 (0.457 + 0.494 / N)), N pairs (Cressie & Hawkins 1980).
+The definitions are those of Pinheiro & Bates (2000), sections 5.2-5.4, except that the pairs at the shortest distance belong to
+the first class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from .places import model_correlation, places, residuals_of
+
+Array = np.ndarray
+_MOST_PAIRS = 50_000_000
+_TREE = 1500
+"""Rows of a group from which on pairs within a distance are found by a tree."""
+
+
+def variogram(
+    fit: Any,
+    coordinates: str | Sequence[str] | None = None,
+    groups: str | None = None,
+    *,
+    data: Any = None,
+    kind: str = "pearson",
+    bins: int | Sequence[float] = 20,
+    by: str = "quantiles",
+    max_distance: float | None = None,
+    robust: bool = False,
+) -> dict[str, Any]:
+    """Semivariances of residuals by distance, as plain columns.
+
+    Parameters
+    ----------
+    coordinates, groups : columns of one to three coordinates, and of groups between which pairs are not formed; those of
+        residual= where neither is given.
+    data : the table of the fit, where the columns are not in the model.
+    kind : "pearson" residuals (over their standard deviation), comparable with the model's curve; "normalized" (whitened by the
+        fitted covariance), which have a flat variogram at 1 where the model is right; "response".
+    bins : number of classes, or their bounds, ascending.
+    by : "quantiles" of the distances (about as many pairs in each class) or "width" (classes of one width).
+    max_distance : pairs farther apart are left out.
+    robust : the robust estimate in place of the mean.
+
+    Returns
+    -------
+    distance (median of the class), semivariance, n_pairs, model (1 - the fitted correlation at that distance; only for
+    Pearson residuals over the coordinates of the fitted correlation). Classes without a pair are left out.
+
+    Raises
+    ------
+    ModelError : no coordinates; arguments out of range; more pairs than memory allows.
+    DataError : a coordinate that is not a number.
+    """
+    where = places(fit, coordinates, groups, data)
+    if not where.coordinates:
+        raise ModelError(
+            "variogram: this fit has no coordinates in residual=: name them, coordinates=['x', 'y']."
+        )
+    _check(bins, by, max_distance)
+    r = residuals_of(fit, kind, "variogram")
+    distance, half = _pairs(np.column_stack(where.coordinates), where.groups, r, max_distance, robust)
+    out = _by_class(distance, half, _bounds(distance, bins, by), robust)
+    if where.own and kind == "pearson":
+        curve = model_correlation(fit, out["distance"])
+        if curve is not None:
+            out["model"] = 1.0 - curve
+    return out
+
+
+def _check(bins: Any, by: str, max_distance: float | None) -> None:
+    if by not in ("quantiles", "width"):
+        raise ModelError(f"variogram: by is 'quantiles' or 'width', not {by!r}.")
+    if isinstance(bins, int | np.integer):
+        if bins < 1:
+            raise ModelError(f"variogram: bins is at least 1, not {bins}.")
+    elif np.ndim(bins) != 1 or len(bins) < 2 or not (np.diff(bins) > 0).all():
+        raise ModelError("variogram: bins is a number of classes, or their bounds in ascending order.")
+    if max_distance is not None and not max_distance > 0:
+        raise ModelError(f"variogram: max_distance is positive, not {max_distance!r}.")
+
+
+def _pairs(
+    points: Array, groups: Array, r: Array, max_distance: float | None, robust: bool
+) -> tuple[Array, Array]:
+    """Distances of the pairs, and (r_i - r_j)^2 / 2, or the root of |r_i - r_j|."""
+    order = np.argsort(groups, kind="stable")
+    bounds = np.append(np.flatnonzero(np.diff(groups[order], prepend=-1)), len(r))
+    sizes = np.diff(bounds)
+    if max_distance is None and float((sizes * (sizes - 1.0) / 2.0).sum()) > _MOST_PAIRS:
+        raise ModelError(
+            f"variogram: there are {(sizes * (sizes - 1.0) / 2.0).sum():.0f} pairs. Give max_distance=, or groups=."
+        )
+    distances, halves = [np.zeros(0)], [np.zeros(0)]
+    for a, b in pairwise(bounds):
+        rows = order[a:b]
+        d, i, j = _near(points[rows], max_distance)
+        gap = np.abs(r[rows][i] - r[rows][j])
+        distances.append(d)
+        halves.append(np.sqrt(gap) if robust else 0.5 * gap * gap)
+    distance, half = np.concatenate(distances), np.concatenate(halves)
+    if not distance.size:
+        raise ModelError(
+            "variogram: no two rows of one group"
+            + ("" if max_distance is None else f" are within {max_distance:g} of one another")
+            + "."
+        )
+    return distance, half
+
+
+def _near(points: Array, max_distance: float | None) -> tuple[Array, Array, Array]:
+    """Distances and numbers of the pairs i < j."""
+    from scipy.spatial import cKDTree
+    from scipy.spatial.distance import pdist
+
+    n = len(points)
+    if max_distance is not None and n > _TREE:
+        tree = cKDTree(points)
+        count = (int(tree.count_neighbors(tree, max_distance)) - n) // 2
+        if count > _MOST_PAIRS:
+            raise ModelError(
+                f"variogram: {count} pairs are within max_distance={max_distance:g}: give a shorter one."
+            )
+        i, j = tree.query_pairs(max_distance, output_type="ndarray").T
+        return np.sqrt(((points[i] - points[j]) ** 2).sum(axis=1)), i, j
+    i, j = np.triu_indices(n, 1)
+    d = pdist(points) if n > 1 else np.zeros(0)
+    if max_distance is None:
+        return d, i, j
+    near = d <= max_distance
+    return d[near], i[near], j[near]
+
+
+def _bounds(distance: Array, bins: int | Sequence[float], by: str) -> Array:
+    if not isinstance(bins, int | np.integer):
+        return np.asarray(bins, dtype=np.float64)
+    if by == "quantiles":
+        return np.unique(np.quantile(distance, np.linspace(0.0, 1.0, int(bins) + 1)))
+    low, high = float(distance.min()), float(distance.max())
+    return np.linspace(low, high, int(bins) + 1) if high > low else np.array([low])
+
+
+def _by_class(distance: Array, half: Array, bounds: Array, robust: bool) -> dict[str, Any]:
+    """Classes (bounds[k], bounds[k + 1]], the first with its lower bound."""
+    kept = (distance >= bounds[0]) & (distance <= bounds[-1])
+    distance, half = distance[kept], half[kept]
+    which = np.maximum(np.searchsorted(bounds, distance, side="left") - 1, 0)
+    order = np.argsort(which, kind="stable")
+    first = np.flatnonzero(np.diff(which[order], prepend=-1))
+    count = np.diff(np.append(first, which.size))
+    mean = np.add.reduceat(half[order], first) / count if first.size else np.zeros(0)
+    if robust:
+        mean = mean**4 / (0.457 + 0.494 / count) / 2.0
+    middle = [float(np.median(part)) for part in np.split(distance[order], first[1:])] if first.size else []
+    return {"distance": np.array(middle), "semivariance": mean, "n_pairs": count}
