@@ -193,6 +193,24 @@ def test_equal_models_have_equal_likelihoods(table):
         np.testing.assert_allclose(_natural(a)["visit0"], _natural(b)["Residual"], rtol=1e-5)
 
 
+def test_sections_have_parameters_and_variances_of_their_own(table):
+    """With a mean for each section too, the criterion is the sum of those of separate fits."""
+    for residual in ("ar1(0 + time | g)", "us(0 + visit | g)", "(1 | units)", "arma(0 + time | g, p=1)"):
+        whole = hd.gls("y ~ 0 + sex + sex:x", table, residual=f"at(sex):{residual}")
+        parts = [hd.gls("y ~ x", table[table["sex"] == s], residual=residual) for s in ("f", "m")]
+        np.testing.assert_allclose(whole.deviance, sum(p.deviance for p in parts), rtol=1e-9)
+        assert whole.npar == sum(p.npar for p in parts)
+        found, apart = _natural(whole), [_natural(p) for p in parts]
+        for s, values in zip(("f", "m"), apart, strict=True):
+            for name, value in values.items():
+                key = f"sex{s}" if name == "Residual" else f"sex{s}:{name}"
+                np.testing.assert_allclose(found[key], value, rtol=2e-4, atol=1e-5)
+        again = hd.gls("y ~ 0 + sex + sex:x", table, residual=f"at(sex):{residual}", fixed_parameters=found)
+        np.testing.assert_allclose(again.deviance, whole.deviance, atol=1e-7)
+    with pytest.raises(ModelError, match="one level only"):
+        hd.gls("y ~ x", table[table["sex"] == "f"], residual="at(sex):ar1(0 + time | g)")
+
+
 def test_parameters_held_and_started_from(table):
     fit = hd.gls("y ~ x", table, residual="ar1(0 + time | g)")
     again = hd.gls("y ~ x", table, residual="ar1(0 + time | g)", start={"phi": -0.5})
@@ -215,6 +233,13 @@ def test_parameters_held_and_started_from(table):
     same = hd.gls("y ~ x", table, residual="us(0 + visit | g)", fixed_parameters=_natural(us))
     np.testing.assert_allclose(same.deviance, us.deviance, atol=1e-8)
     np.testing.assert_allclose(list(_natural(same).values()), list(_natural(us).values()), rtol=1e-8)
+    twice = {k: 2.0 * v for k, v in _natural(us).items()}
+    double = hd.gls("y ~ x", table, residual="us(0 + visit | g)", fixed_parameters=twice)
+    np.testing.assert_allclose(
+        double.variance_components_columns()["estimate"], list(twice.values()), rtol=1e-10
+    )
+    np.testing.assert_allclose(double.vcov, 2.0 * us.vcov, rtol=1e-8)
+    assert double.deviance > us.deviance
     with pytest.raises(ModelError, match="give all of them or none"):
         hd.gls("y ~ x", table, residual="us(0 + visit | g)", fixed_parameters={"visit0": 2.0})
 

@@ -9,6 +9,7 @@ from gls_twin import block_correlation, by_position
 from henderson.residuals.base import Factor, Layout
 from henderson.residuals.catalogue import build_layout
 from henderson.residuals.covariance import Covariance
+from henderson.residuals.sections import Sections
 from henderson.residuals.variances import ConstPower, Ident, Linear
 
 
@@ -227,3 +228,27 @@ def test_many_patterns_side_by_side():
     values = np.append(np.linspace(1.0, 2.0, m), 0.6 ** np.arange(1, m))
     v = by_position(_position_matrix("toeph", values, m), groups, codes)
     _check(structure, layout, v, structure.coordinates(values), rng)
+
+
+def test_sections():
+    """at(env): block by block."""
+    rng = np.random.default_rng(9)
+    layout = _layout("ar1", rng)
+    inner, rows = [], []
+    half = np.arange(layout.n) % 2
+    for k in range(2):
+        at = np.flatnonzero(half == k)
+        time = layout.factors[0].coordinates[0][at]
+        factor = Factor("ar1", ("time",), (time,), (None,))
+        inner.append(build_layout(Layout(len(at), (factor,), layout.groups[at], "g", list("abcdefg"), "ar1")))
+        rows.append(at)
+    structure = Sections("env", ["A", "B"], rows, inner, "at(env):ar1")
+    values = np.array([1.0, 0.6, 2.5, -0.3])
+    t = structure.coordinates(values)
+    np.testing.assert_allclose(structure.natural(t), values, rtol=1e-12)
+    v = np.zeros((layout.n, layout.n))
+    for k, at in enumerate(rows):
+        time = layout.factors[0].coordinates[0][at]
+        c = block_correlation("ar1", {"phi": values[2 * k + 1]}, layout.groups[at], time)
+        v[np.ix_(at, at)] = values[2 * k] * c
+    _check(structure, layout, v, t, rng)

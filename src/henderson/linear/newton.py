@@ -123,7 +123,7 @@ def _quasi_newton(
 ) -> tuple[float, np.ndarray, int]:
     value, gradient = function(t, True)
     assert gradient is not None
-    curvature = None
+    curvature, taken = None, 0
     report(Step(0, value, float("nan"), 0.0, t))
     for iteration in range(1, _MAX_ROUGH + 1):
         free = box.free(t, gradient)
@@ -141,9 +141,9 @@ def _quasi_newton(
             break
         share, new, value, new_gradient = moved
         curvature = _updated(curvature, new - t, new_gradient - gradient)
-        t, gradient = new, new_gradient
+        t, gradient, taken = new, new_gradient, iteration
         report(Step(iteration, value, predicted, share, t))
-    return value, t, iteration
+    return value, t, taken
 
 
 def _updated(curvature: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ class _Model:
             layout = Layout(design.n, (), zeros, "", ("",), "V=", rows=design.rows)
             built: Structure = known.build(self.known, layout, design.n_read)
             return built
-        if self.residual is None or not self.residual.factors:
+        if self.residual is None:
             return Independent(design.n)
         return catalogue.build(self.residual, self.frame, design.rows, design.n)
 
@@ -261,6 +261,10 @@ def _linear(design: Design, beta: np.ndarray, kept: np.ndarray) -> np.ndarray:
 
 def _held_variance(given: Mapping[str, float] | None, covariance: Covariance, y_scale: float) -> float | None:
     value = _own_variance(given, covariance, "fixed_parameters")
+    structure = covariance.structure
+    if structure.has_variances and isinstance(given, Mapping) and structure.parameters[0].name in given:
+        # All its parameters are held, then, and the first is the variance that the others are relative to.
+        value = float(given[structure.parameters[0].name])
     if value is None:
         return None
     if covariance.functions:
