@@ -201,6 +201,11 @@ class LinearFit(Questions, Checks):
         return self.solution.vcov
 
     @property
+    def vcov_root(self) -> np.ndarray:
+        """C (rank, rank) with C C' = vcov."""
+        return self.solution.vcov_root
+
+    @property
     def dropped(self) -> tuple[str, ...]:
         """Columns of X left out because they are linear combinations of those before them."""
         return self.labels.dropped
@@ -383,7 +388,8 @@ class LinearFit(Questions, Checks):
         if kind in ("pearson", "normalized"):
             return white / self.sigma
         left = np.where(self._leverage < 1.0, 1.0 - self._leverage, np.nan)
-        standard = white / (self.sigma * np.sqrt(left))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            standard = white / (self.sigma * np.sqrt(left))
         if kind == "standardized":
             return standard
         df = self.df_residual
