@@ -21,29 +21,36 @@ class Questions:
 
     library: str
 
-    def anova(self, type: int | str = 2, df: str | None = None) -> Any:
+    def anova(self, type: int | str = 2, df: str | float | None = None, intercept: bool = False) -> Any:
         """F tests of the fixed terms: of each given those before it (type 1), given every term that does not contain it
         (type 2), or with all cells counting alike (type 3). See `inference.anova.anova` for columns and sources.
         """
         from ..inference.anova import anova
 
-        return give_back(anova(self, type, df), self.library)  # type: ignore[arg-type]
+        return give_back(anova(self, type, df, intercept), self.library)  # type: ignore[arg-type]
 
     def contrast(
-        self, L: Any, level: float = 0.95, df: str | None = None, names: Sequence[str] | None = None
+        self,
+        L: Any,
+        level: float = 0.95,
+        df: str | float | None = None,
+        names: Sequence[str] | None = None,
+        rhs: Any = None,
+        adjust: str | None = None,
     ) -> Any:
         """Estimates, tests and intervals of linear combinations of the coefficients: texts such as "x1 - 2*x2 = 3", an
-        array (k, p), or {name: {column: weight}}. See `inference.hypothesis.contrast`.
+        array (k, p), {column: weight} or {name: {column: weight}}; `adjust` takes them as a family. See
+        `inference.hypothesis.contrast`.
         """
         from ..inference.hypothesis import contrast
 
-        return give_back(contrast(self, L, level, df, names), self.library)  # type: ignore[arg-type]
+        return give_back(contrast(self, L, level, df, names, rhs, adjust), self.library)  # type: ignore[arg-type]
 
-    def test(self, L: Any, df: str | None = None) -> Any:
+    def test(self, L: Any, df: str | float | None = None, rhs: Any = None) -> Any:
         """One F test of several linear hypotheses together. See `inference.hypothesis.joint_test`."""
         from ..inference.hypothesis import joint_test
 
-        return give_back(joint_test(self, L, df), self.library)  # type: ignore[arg-type]
+        return give_back(joint_test(self, L, df, rhs), self.library)  # type: ignore[arg-type]
 
     def estimable(self, L: Any) -> Any:
         """Whether combinations of the coefficients can be estimated, and why not: combination, estimable, reason. See
@@ -238,9 +245,12 @@ class Questions:
 
         return give_back(joint_tests(self, by=by, at=at, weights=weights, df=df), self.library)  # type: ignore[arg-type]
 
-    def explain(self) -> Explanation:
+    def explain(self, *parts: str) -> Explanation:
         """The model in matrix form, with its numbers: y, X, b, V and the normal equations; with random effects Z, G, R, V
-        and Henderson's mixed-model equations. Small data whole, large data abridged. See `report.explain`.
+        and Henderson's mixed-model equations. Small data whole, large data abridged.
+
+        parts : some of it: "model", "fitted", "V", "equations", "solution", "s2", "variance"; a mixed model has "model",
+            "G", "V", "equations", "variance".
 
         Returns
         -------
@@ -248,8 +258,8 @@ class Questions:
 
         Raises
         ------
-        ModelError : a fit that was loaded has no rows to show.
+        ModelError : a part that there is not; a fit that was loaded, which has no rows to show.
         """
         from ..report.explain import explain
 
-        return explain(self)  # type: ignore[arg-type]
+        return explain(self, parts)  # type: ignore[arg-type]
