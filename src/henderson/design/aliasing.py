@@ -150,7 +150,7 @@ class _Describer:
 
     def __init__(self, space: ColumnSpace, design: Design):
         self.space, self.layout = space, Layout(design)
-        self.X = design.X
+        self.design = design
         self.term_of = design.assign
         self.alias = np.array([cleaned(column) for column in space.aliases.T]).reshape(-1, space.rank)
 
@@ -287,7 +287,7 @@ class _Describer:
         columns = [
             i for i in np.flatnonzero(self.alias[directions[0]]) if self.term_of[self.space.kept[i]] == other
         ]
-        value = self.X[:, self.space.kept[columns]] @ self.alias[directions[0], columns]
+        value = self.design.X[:, self.space.kept[columns]] @ self.alias[directions[0], columns]
         distinct = np.unique(np.round(value, 8))
         if len(distinct) != 2:
             return head + f"beside its margins it has one value in each level of {group}, so {tail}"
@@ -316,7 +316,7 @@ class _Describer:
         name = self.layout.terms[factor][0]
         record = self.layout.categorical[name]
         cells = self.layout.cells((name,))
-        columns = self.X[:, self.term_of == numeric]
+        columns = self.design.X[:, self.term_of == numeric]
         if columns.shape[1] != 1 or self.layout.terms[numeric] == ():
             return None
         first = np.zeros(len(record.labels.levels))

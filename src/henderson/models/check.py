@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _ALONE = 1e-10
 """1 - leverage below which a row alone determines its own fitted value."""
+_SUSPICIOUS = 1e-3
+"""Residual of a response of variance 1 below which a row may be one of those."""
 _FEW_LEVELS = 5
 _LARGEST_TABLE = 2000
 """Columns of X up to which eigenvalues are worked out."""
@@ -252,11 +254,16 @@ def _lonely_rows(design: Design, space: ColumnSpace, root: np.ndarray) -> list[s
     x = design.X[:, space.kept]
     if design.weights is not None:
         x = x * np.sqrt(design.weights)[:, None]
-    basis = solve_triangular(root, x.T, trans="T")
-    alone = np.flatnonzero(1.0 - np.einsum("ij,ij->j", basis, basis) < _ALONE)
+    # A row of leverage 1 is fitted exactly whatever the response: a random one leaves few to look at.
+    noise = np.random.default_rng(0).normal(size=design.n)
+    fitted = x @ solve_triangular(root, solve_triangular(root, x.T @ noise, trans="T"))
+    candidates = np.flatnonzero(np.abs(noise - fitted) < _SUSPICIOUS)
+    basis = solve_triangular(root, x[candidates].T, trans="T")
+    found = 1.0 - np.einsum("ij,ij->j", basis, basis) < _ALONE
+    alone, basis = candidates[found], basis[:, found]
     said = []
-    for i in alone[:5]:
-        moved = solve_triangular(root, basis[:, i])
+    for i, column in zip(alone[:5], basis.T, strict=False):
+        moved = solve_triangular(root, column)
         size = np.abs(moved) * np.linalg.norm(root, axis=0)
         names = [space.names[space.kept[j]] for j in np.flatnonzero(size > 1e-8 * size.max())]
         what = names[0] if len(names) == 1 else f"a combination of {listed(names)}"
