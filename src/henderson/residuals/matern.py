@@ -55,7 +55,10 @@ def _closed(x: Array, nu: float) -> tuple[Array, Array]:
 
 def _by_bessel(x: Array, nu: float) -> tuple[Array, Array]:
     f = np.exp(_log_f(x, nu))
-    return f, np.exp(_log_bessel_term(x, nu, nu - 1.0) + np.log(np.maximum(x, 1e-300)))
+    with np.errstate(over="ignore"):
+        fall = np.exp(_log_bessel_term(x, nu, nu - 1.0) + np.log(np.maximum(x, 1e-300)))
+    # Where K_nu is too large to be held, 1 - f is x^2 / (4 (nu - 1)).
+    return f, np.where(np.isfinite(fall), fall, x * x / (2.0 * max(nu - 1.0, 1.0)))
 
 
 def _in_log_nu(x: Array, nu: float) -> Array:
