@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.design.values import Evaluator, Labels
+from henderson.design.contrasts import custom
 from henderson.design.grouping import used_labels
 from henderson.design.suspicious import refuse_numbers_as_text
+from henderson.design.values import Evaluator, Labels
 from henderson.errors import DataError, ModelError, closest
 from henderson.formula import Formula
 from henderson.formula.expression import Call, Name, Node
@@ -36,8 +37,8 @@ def names_of(nodes: list[Node]) -> list[str]:
     return list(dict.fromkeys(n.name for node in nodes for n in arithmetic_names(node)))
 
 
-def chosen_contrasts(contrasts: Mapping[str, str] | None, formula: Formula) -> Contrasts:
-    """`contrasts=` checked: column -> (our name, None).
+def chosen_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> Contrasts:
+    """`contrasts=` checked: column -> (our name, None), or ("given", what the user gave) until the levels are known.
 
     Raises
     ------
@@ -53,7 +54,10 @@ def chosen_contrasts(contrasts: Mapping[str, str] | None, formula: Formula) -> C
             near = closest(str(column), formula.names)
             hint = f"\nThe closest is '{near}'." if near else ""
             raise DataError(f"contrasts: the formula names no column '{column}'.{hint}")
-        if not isinstance(name, str) or name not in CONTRASTS:
+        if not isinstance(name, str):
+            chosen[column] = ("given", name)
+            continue
+        if name not in CONTRASTS:
             near = closest(str(name), CONTRASTS)
             hint = (
                 f"The closest is '{near}'."
@@ -109,7 +113,10 @@ def _with_contrasts(frame: Frame, name: str, rows: Rows, contrasts: Contrasts) -
             "Leave it out of the formula."
         )
     default = ("poly", None) if frame[name].ordered else ("treatment", None)
-    return Labels(used.codes, used.levels, contrasts.get(name, default))
+    kind, given = contrasts.get(name, default)
+    return Labels(
+        used.codes, used.levels, custom(name, used.levels, given) if kind == "given" else (kind, given)
+    )
 
 
 def _made_factors(formula: Formula) -> set[str]:

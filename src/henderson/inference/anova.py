@@ -1,103 +1,190 @@
 """Tests of the fixed terms, of types I, II and III.
 
-With X = Q R (R the fit's `sequential_root`; dropped columns with their aliases), the columns of a term T are R_T in the
-coordinates of Q. Type I takes the part of R_T that is orthogonal to the terms before it, type II the part orthogonal to
-every term that does not contain T (Fox 2016, ch. 8); a basis W of it gives the hypothesis W'R b = 0, whose sum of squares in a
-linear model is |W'R b|^2. Type III tests that the coefficients of T are 0 where every factor is coded by sums to zero,
-whatever the user's coding is: cells count alike however many rows they have (Searle 1987, ch. 12; SAS's type III where every
-cell has rows). What of it is not estimable is left out, and said.
+**I**: each term given those before it. With X = Q R, the rows of R (the fit's `sequential_root`) that belong to the term.
+
+**II**: each term given every term that does not contain it (Fox 2016, ch. 8; a product contains its factors, covariates
+too). The same rows of R after its columns are put in the order: other terms, the term, the terms that contain it; where none
+does, that its coefficients are 0. For least squares these are the sums of squares by which the models with and without the term
+differ.
+
+**III**: every cell counts alike, however many rows it has, and however the user codes the factors (Searle 1987, ch. 12). Where
+all columns of X have a coefficient these are the differences between levels when all other factors are averaged with equal
+weights (`design.margins`). Otherwise, as in SAS (Goodnight 1978): of all estimable functions of the term and of those that
+contain it, those that are orthogonal to the estimable functions of the latter alone. They depend on which cells have rows.
+
+Goodnight (1978) "Tests of hypotheses in fixed effects linear models", SAS Technical Report R-101.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..design.sum_coded import assign_of, both_codings
+from .. import design as designs
+from ..design.columns import INTERCEPT, ModelColumns
+from ..design.margins import Blocks, margins, margins_of_levels
+from ..design.values import Numbers
 from ..errors import ModelError
 from ..formula import parse
+from ..frame import Column, Frame
 from .protocol import LinearEstimates
-from .wald import NOTHING, Wald, wald
+from .wald import Wald, require_df, wald
 
 _NOTHING_LEFT = 1e-8
 """Share of a column's length below which it adds nothing to those before it."""
+Term = tuple[str, ...]
 
 
-def anova(fit: LinearEstimates, type: int | str = 2, df: str | None = None) -> dict[str, Any]:
+class _Asked(NamedTuple):
+    """The hypothesis of a term: rows (k, rank) over the kept coefficients, how many there would be if all could be estimated,
+    and whether it depends on which cells have rows."""
+
+    rows: np.ndarray
+    full: int
+    holes: bool = False
+
+
+def anova(
+    fit: LinearEstimates, type: int | str = 2, df: str | float | None = None, intercept: bool = False
+) -> dict[str, Any]:
     """F tests of the fixed terms.
 
     Parameters
     ----------
-    type : 1 (each term given those before it), 2 (given every term that does not contain it) or 3 (see the head of this file).
-    df : denominator degrees of freedom, one of `protocol.DF_METHODS`; None takes the fit's own.
+    type : 1, 2 or 3 (see the head of this file).
+    df : denominator degrees of freedom, one of `protocol.DF_METHODS` or a number; None takes the fit's own.
+    intercept : whether to test the intercept too (types 1 and 3).
 
     Returns
     -------
-    term, df, den_df, statistic, p_value. Least squares with the usual covariance have sum_sq and mean_sq besides, and a line
-    Residuals. A term with nothing left to test has df 0 and NaN.
+    term, df, den_df, statistic (F), p_value. Least squares with the usual covariance have sum_sq and mean_sq after df, and a
+    line Residuals. A term with nothing left to test has df 0 and NaN. Where something must be said of a term (part of it is
+    not estimable; cells without rows) there is a column note.
 
     Raises
     ------
-    ModelError : another type.
+    ModelError : another type, or another method for df.
     """
     number = {"1": 1, "2": 2, "3": 3, "I": 1, "II": 2, "III": 3}.get(str(type).upper())
     if number is None or isinstance(type, bool):
         raise ModelError(f"anova: type is 1, 2 or 3, not {type!r}.")
-    hypotheses = type_three(fit) if number == 3 else _by_space(fit, number)
-    found = {name: wald(fit, rows, None, df) if len(rows) else NOTHING for name, rows in hypotheses.items()}
-    return _table(fit, found)
+    if intercept and number == 2:
+        raise ModelError(
+            "anova: every term contains the intercept, so type 2 does not test it. Use type 3, or 1."
+        )
+    require_df(df)
+    terms, columns = parse(fit.formula).terms, columns_of(fit)
+    asked = {1: _sequential, 2: _partial, 3: _equal_weights}[number](fit, terms, columns)
+    if number > 1 and len(terms) == 2 and not terms[0]:
+        # One term and the intercept: the three hypotheses are one, written as type I writes it.
+        asked[1] = _sequential(fit, terms, columns)[1]
+    shown = [k for k, term in enumerate(terms) if term or intercept]
+    labels = [":".join(terms[k]) or INTERCEPT for k in shown]
+    return _table(fit, labels, [asked[k] for k in shown], df)
 
 
-def _table(fit: LinearEstimates, found: dict[str, Wald]) -> dict[str, Any]:
-    names, tests = list(found), list(found.values())
-    out: dict[str, Any] = {"term": names, "df": np.array([t.df for t in tests], dtype=np.int64)}
+def _table(
+    fit: LinearEstimates, labels: list[str], asked: list[_Asked], method: str | float | None
+) -> dict[str, Any]:
+    tests = [wald(fit, each.rows, None, method) for each in asked]
+    notes = [_note(each, test) for each, test in zip(asked, tests, strict=True)]
+    out: dict[str, list] = {"term": labels, "df": [t.df for t in tests]}
     squares = getattr(fit, "has_sums_of_squares", False)
     if squares:
-        mean = np.array([t.statistic for t in tests]) * fit.sigma**2
-        out |= {"sum_sq": mean * out["df"], "mean_sq": mean}
-    out |= {
-        "den_df": np.array([t.den_df for t in tests]),
-        "statistic": np.array([t.statistic for t in tests]),
-        "p_value": np.array([t.p_value for t in tests]),
-    }
+        out["sum_sq"] = [t.squares for t in tests]
+        out["mean_sq"] = [t.squares / t.df if t.df else np.nan for t in tests]
+    for name in ("den_df", "statistic", "p_value"):
+        out[name] = [getattr(t, name) for t in tests]
     if squares:
-        last = {
-            "term": "Residuals",
-            "df": fit.df_residual,
-            "sum_sq": fit.sigma**2 * fit.df_residual,
-            "mean_sq": fit.sigma**2,
-        }
-        out = {name: [*values, last.get(name, float("nan"))] for name, values in out.items()}
+        rss = fit.sigma**2 * fit.df_residual if fit.df_residual else 0.0
+        last = {"term": "Residuals", "df": fit.df_residual, "sum_sq": rss, "mean_sq": fit.sigma**2}
+        out = {name: [*values, last.get(name, np.nan)] for name, values in out.items()}
+    if any(notes):
+        out["note"] = [*notes, *[""] * squares]
     return out
 
 
-def terms_of(fit: LinearEstimates) -> tuple[tuple[str, ...], ...]:
-    """The fixed terms as tuples of factors; () is the intercept."""
-    return parse(fit.formula).terms
+def _note(asked: _Asked, test: Wald) -> str:
+    if test.singular:
+        return f"no test: the covariance of the coefficients is singular along these {test.df} combinations"
+    if test.df == 0 < asked.full:
+        return "nothing of it can be told from the other terms"
+    said = []
+    if test.df < asked.full:
+        said.append(f"{asked.full - test.df} of {asked.full} degrees of freedom cannot be estimated")
+    if asked.holes:
+        said.append("the hypothesis depends on which cells have rows")
+    return "; ".join(said)
 
 
-def term_label(term: tuple[str, ...]) -> str:
-    return ":".join(term)
+def columns_of(fit: LinearEstimates) -> ModelColumns:
+    """How the columns of X are made of factors and numbers; of a fit without rows, for a table of none."""
+    try:
+        return fit.design.columns
+    except ModelError:
+        pass
+    records, made = fit.spec["columns"], {}
+    for name in designs.needed_again(fit.spec, random=False):
+        record = records.get(name, {"kind": "numeric"})
+        factor = record["kind"] == "factor"
+        none = np.zeros(0, dtype=np.int32 if factor else np.float64)
+        made[name] = Column(name, record["kind"], none, tuple(record["levels"]) if factor else ())
+    return designs.rebuild({**fit.spec, "offset": None}, Frame(made, 0), random=False).columns
 
 
-def _by_space(fit: LinearEstimates, number: int) -> dict[str, np.ndarray]:
-    space, root = fit.columns, fit.sequential_root
+# -- types I and II ------------------------------------------------------------------------------------------
+
+
+def _sequential(fit: LinearEstimates, terms: tuple[Term, ...], columns: ModelColumns) -> list[_Asked]:
+    root, term_of = fit.sequential_root, columns.assign[fit.columns.kept]
+    return [
+        _Asked(_leading_one(root, term_of == k), int(np.sum(columns.assign == k))) for k in range(len(terms))
+    ]
+
+
+def _partial(fit: LinearEstimates, terms: tuple[Term, ...], columns: ModelColumns) -> list[_Asked]:
+    root, space = fit.sequential_root, fit.columns
     wide = np.zeros((space.rank, len(space.names)))
-    wide[:, space.kept] = root
-    wide[:, space.dropped] = root @ space.aliases
-    terms, assign = terms_of(fit), assign_of(fit.spec)
-    out = {}
+    wide[:, space.kept], wide[:, space.dropped] = root, root @ space.aliases
+    out = []
     for k, term in enumerate(terms):
-        if not term:
-            continue
-        if number == 1:
-            others = [j for j in range(len(terms)) if j < k]
+        own = columns.assign == k
+        others = np.isin(
+            columns.assign, [j for j, other in enumerate(terms) if j != k and not set(term) < set(other)]
+        )
+        if _kept_span(space, others) and (others | own).all():
+            rows = np.eye(space.rank)[own[space.kept]]
+        elif _kept_span(space, others) and _kept_span(space, others | own):
+            order = [*_kept(space, others), *_kept(space, own), *_kept(space, ~(others | own))]
+            again = np.asarray(np.linalg.qr(root[:, order], mode="r"))
+            start = int(np.sum(others[space.kept]))
+            mine = np.zeros(space.rank, dtype=bool)
+            mine[start : start + int(np.sum(own[space.kept]))] = True
+            rows = np.empty((int(mine.sum()), space.rank))
+            rows[:, order] = _leading_one(again, mine)
         else:
-            others = [j for j, other in enumerate(terms) if j != k and not set(term) < set(other)]
-        basis = _basis(wide[:, np.isin(assign, others)], np.zeros((space.rank, 0)))
-        out[term_label(term)] = _basis(wide[:, assign == k], basis).T @ root
+            beside = _basis(wide[:, others], np.zeros((space.rank, 0)))
+            rows = _basis(wide[:, own], beside).T @ root
+        out.append(_Asked(rows, int(own.sum())))
     return out
+
+
+def _leading_one(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of an upper triangular matrix, over their diagonal (as SAS and lmerTest write them)."""
+    chosen = np.triu(root)[rows]
+    return chosen / np.diagonal(root)[rows, None]
+
+
+def _kept(space: Any, columns: np.ndarray) -> list[int]:
+    """Places among the kept columns."""
+    return [int(i) for i in np.flatnonzero(columns[space.kept])]
+
+
+def _kept_span(space: Any, columns: np.ndarray) -> bool:
+    """Whether the kept ones of some columns of X span all of them."""
+    outside = space.aliases[~columns[space.kept]][:, columns[space.dropped]]
+    return not (np.abs(outside) > 1e-9 * np.abs(space.aliases).max(initial=1.0)).any()
 
 
 def _basis(columns: np.ndarray, beside: np.ndarray) -> np.ndarray:
@@ -112,25 +199,76 @@ def _basis(columns: np.ndarray, beside: np.ndarray) -> np.ndarray:
     return u[:, values > _NOTHING_LEFT]
 
 
-def type_three(fit: LinearEstimates) -> dict[str, np.ndarray]:
-    """Type III hypotheses over the kept coefficients, by term: the estimable part of each."""
-    space, coded = fit.columns, both_codings(fit.spec)
-    # X b = S c for every row: c, the coefficients of the columns coded by sums, is a linear function of b
-    to_sums = coded.to_sums
-    out = {}
-    for k, term in enumerate(terms_of(fit)):
-        if term:
-            rows = to_sums[coded.sums_assign == k]
-            out[term_label(term)] = _estimable_part(rows, space.null_space)[:, space.kept]
+# -- type III ------------------------------------------------------------------------------------------------
+
+
+def _equal_weights(fit: LinearEstimates, terms: tuple[Term, ...], columns: ModelColumns) -> list[_Asked]:
+    blocks = margins(columns)
+    if not len(fit.columns.dropped) and set(blocks) == {frozenset(term) for term in terms}:
+        return [_Asked(rows, len(rows)) for rows in (blocks[frozenset(term)] for term in terms)]
+    return _by_estimable_functions(fit, terms, columns, blocks)
+
+
+def _by_estimable_functions(
+    fit: LinearEstimates, terms: tuple[Term, ...], columns: ModelColumns, blocks: Blocks
+) -> list[_Asked]:
+    """Goodnight's type III. The columns Z of all levels of all factors are X_kept B, so that the rows of B span the estimable
+    functions of their coefficients, and w'B of these is w'b of the kept ones."""
+    levels, term_of = margins_of_levels(terms, columns)
+    space = fit.columns
+    reduce = np.zeros((space.rank, len(space.names)))
+    reduce[np.arange(space.rank), space.kept] = 1.0
+    reduce[:, space.dropped] = space.aliases
+    spanning = reduce @ _in_columns(blocks, levels)
+    spanning = np.where(np.abs(spanning) < 1e-11 * np.abs(spanning).max(initial=1.0), 0.0, spanning)
+    scale = np.abs(spanning).max(axis=1, keepdims=True)
+    spanning = spanning / np.where(scale > 0, scale, 1.0)
+    numbers = {name for name, value in columns.values.items() if isinstance(value, Numbers)}
+    out = []
+    for k, term in enumerate(terms):
+        above = [j for j, other in enumerate(terms) if _contains(other, term, numbers)]
+        outside = ~np.isin(term_of, [k, *above])
+        own, beyond = _left_null(spanning[:, outside]), _left_null(spanning[:, outside | (term_of == k)])
+        mixed = (beyond.T @ spanning) @ (own.T @ spanning).T
+        rows = (own @ _left_null(mixed.T)).T / np.where(scale > 0, scale, 1.0).T
+        full = sum(len(blocks[s]) for s in blocks if s <= set(term) and _new(s, term, terms))
+        products = [j for j in above if len(terms[j]) > 1]
+        lost = bool(np.isin(columns.assign[space.dropped], products).any())
+        out.append(_Asked(rows, full, lost))
     return out
 
 
-def _estimable_part(rows: np.ndarray, null_space: np.ndarray) -> np.ndarray:
-    """Combinations of the rows that are zero on the null space."""
-    if not null_space.shape[1] or not len(rows):
-        return rows
-    scale = np.linalg.norm(null_space, axis=0)
-    moved = rows @ (null_space / scale) / np.maximum(np.linalg.norm(rows, axis=1), 1e-300)[:, None]
-    u, values, _ = np.linalg.svd(moved)
-    rank = int(np.sum(values > _NOTHING_LEFT))
-    return u[:, rank:].T @ (rows / np.maximum(np.linalg.norm(rows, axis=1), 1e-300)[:, None])
+def _in_columns(blocks: Blocks, levels: Blocks) -> np.ndarray:
+    """(p, P): the columns of all levels as combinations of those of X."""
+    p = next(iter(blocks.values())).shape[1]
+    many = next(iter(levels.values())).shape[1]
+    sets = list(dict.fromkeys([*blocks, *levels]))
+    size = {s: len((blocks if s in blocks else levels)[s]) for s in sets}
+    x = np.vstack([blocks.get(s, np.zeros((size[s], p))) for s in sets])
+    z = np.vstack([levels.get(s, np.zeros((size[s], many))) for s in sets])
+    found = np.linalg.lstsq(x, z, rcond=1e-12)[0]
+    if np.abs(x @ found - z).max(initial=0.0) > 1e-8 * np.abs(z).max(initial=1.0):
+        raise ModelError(
+            "type 3: the coding of the factors does not span the differences of their levels. Use type 2."
+        )
+    return found
+
+
+def _contains(other: Term, term: Term, numbers: set[str]) -> bool:
+    """SAS: the same covariates, and more factors."""
+    return set(term) < set(other) and set(term) & numbers == set(other) & numbers
+
+
+def _new(s: frozenset[str], term: Term, terms: tuple[Term, ...]) -> bool:
+    """Whether a set within a term is not within another term that the term contains."""
+    return not any(set(other) < set(term) and s <= set(other) for other in terms)
+
+
+def _left_null(matrix: np.ndarray) -> np.ndarray:
+    """Orthonormal columns w with w'matrix = 0."""
+    size = np.linalg.norm(matrix, axis=0)
+    unit = matrix[:, size > 0] / size[size > 0]
+    if not unit.shape[1]:
+        return np.eye(len(matrix))
+    u, values, _ = np.linalg.svd(unit, full_matrices=True)
+    return u[:, int(np.sum(values > _NOTHING_LEFT)) :]

@@ -1,6 +1,6 @@
 """What a user writes for linear combinations of the coefficients, read into rows over the columns of X.
 
-An array (k, p); a text "x1 - 2*x2 = 3" or several; a mapping from a name to a text, to an array, or to {column: weight}. A text
+An array (k, p); a text "x1 - 2*x2 = 3" or several; {column: weight}; a mapping from a name to a text, an array, or a mapping. A text
 is read by the small parser below: numbers, names of coefficients, + - * / and parentheses, nothing else.
 """
 
@@ -43,6 +43,8 @@ def read_combinations(given: Any, space: ColumnSpace, names: Sequence[str] | Non
     elif isinstance(given, Mapping):
         if not given:
             raise ModelError("no combination is given.")
+        if all(isinstance(value, int | float | np.number) for value in given.values()):
+            given = {written_row(_one(given, space, "the combination")[0], space): given}
         found = [_one(value, space, str(name)) for name, value in given.items()]
         labels = [str(name) for name in given]
     elif isinstance(given, Sequence) and given and all(isinstance(each, str) for each in given):

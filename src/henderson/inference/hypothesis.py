@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,45 +12,56 @@ from ..design import Design
 from ..design.aliasing import why_not
 from ..errors import ModelError
 from .combinations import Combinations, read_combinations
+from .multiplicity import Family, adjusted_p, critical_values, limits_method, method_named, require_suitable
 from .protocol import LinearEstimates
-from .student import quantile, require_level, two_sided_p
-from .wald import wald
+from .student import require_level
+from .wald import each_df, require_df, wald
 
 
 def contrast(
     fit: LinearEstimates,
     L: Any,
     level: float = 0.95,
-    df: str | None = None,
+    df: str | float | None = None,
     names: Sequence[str] | None = None,
+    rhs: Any = None,
+    adjust: str | None = None,
 ) -> dict[str, Any]:
     """Estimate and test each of several combinations of the coefficients.
 
     Parameters
     ----------
-    L : an array (k, p) over the columns of X; a text such as "x1 - 2*x2 = 3" or several; {name: text, array or {column: weight}}.
-        Multiplicity is for `fit.emmeans(...)`; these tests are one at a time.
+    L : an array (k, p) over the columns of X; a text such as "x1 - 2*x2 = 3" or several; {column: weight}; {name: text, array
+        or {column: weight}}.
     level : of the intervals.
-    df : denominator degrees of freedom, one of `protocol.DF_METHODS`; None takes the fit's own.
+    df : denominator degrees of freedom, one of `protocol.DF_METHODS` or a number; None takes the fit's own.
     names : of the combinations.
+    rhs : what they are compared with, one number or k; 0 where it is not given, here or in a text.
+    adjust : for the k tests as a family: "bonferroni", "holm", "sidak", "mvt" (exact), "scheffe", "fdr" ... (see
+        `inference.multiplicity`); None takes them one at a time.
 
     Returns
     -------
-    contrast, estimate, std_error, df, statistic, p_value, conf_low, conf_high; with a right side other than 0, null too.
+    contrast, estimate, std_error, df, statistic, p_value, conf_low, conf_high; with a right side other than 0, null too (after
+    df).
 
     Raises
     ------
     ModelError : an unknown name (the closest is named); a combination that is not estimable, with the reason.
     """
     require_level(level, "contrast")
-    wanted = read_combinations(L, fit.columns, names)
+    require_df(df)
+    method = method_named(adjust)
+    wanted = compared_with(read_combinations(L, fit.columns, names), rhs)
     rows = kept_rows(fit, wanted)
-    estimate = rows @ fit.coefficients
-    std_error = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, fit.vcov, rows), 0.0))
-    each = fit.denominator_df(rows, df)
+    whole = rows @ fit.vcov_root
+    family = Family(len(rows), None, False, whole @ whole.T)
+    require_suitable(method, [family])
+    estimate, std_error = rows @ fit.coefficients, np.linalg.norm(whole, axis=1)
+    each = each_df(fit, rows, df)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - wanted.rhs) / std_error
-    half = quantile(level, each) * std_error
+    half = critical_values(level, each, limits_method(method), family) * std_error
     return {
         "contrast": list(wanted.names),
         "estimate": estimate,
@@ -57,27 +69,61 @@ def contrast(
         "df": each,
         **({"null": wanted.rhs} if wanted.rhs.any() else {}),
         "statistic": statistic,
-        "p_value": two_sided_p(statistic, each),
+        "p_value": adjusted_p(statistic, each, method, family),
         "conf_low": estimate - half,
         "conf_high": estimate + half,
     }
 
 
-def joint_test(fit: LinearEstimates, L: Any, df: str | None = None) -> dict[str, Any]:
-    """One F test of all the combinations together (see `contrast` for L; `wald` for the test).
+def joint_test(
+    fit: LinearEstimates, L: Any, df: str | float | None = None, rhs: Any = None
+) -> dict[str, Any]:
+    """One F test of all the combinations together (see `contrast` for L, df and rhs; `wald` for the test).
 
     Returns
     -------
-    df, den_df, statistic, p_value: one row.
+    df, den_df, statistic, p_value: one row. Combinations that follow from the others are not counted in df.
+
+    Raises
+    ------
+    ModelError : as `contrast`; right sides that contradict each other; a sandwich covariance of fewer clusters than would be
+        needed.
     """
-    wanted = read_combinations(L, fit.columns)
+    wanted = compared_with(read_combinations(L, fit.columns), rhs)
     found = wald(fit, kept_rows(fit, wanted), wanted.rhs, df)
+    if found.singular:
+        raise ModelError(
+            f"the covariance of the coefficients is singular along these {found.df} combinations, so they are not tested "
+            "together. A sandwich has no more independent directions than there are clusters less one: test fewer at a time."
+        )
     return {
         "df": [found.df],
         "den_df": [found.den_df],
         "statistic": [found.statistic],
         "p_value": [found.p_value],
     }
+
+
+def compared_with(wanted: Combinations, rhs: Any) -> Combinations:
+    """The combinations with right sides that were given apart.
+
+    Raises
+    ------
+    ModelError : right sides that are not one number or one for each; texts that have their own.
+    """
+    if rhs is None:
+        return wanted
+    try:
+        values = np.asarray(rhs, dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full((0,), np.nan)
+    if values.shape not in ((), (len(wanted.rows),)) or not np.isfinite(values).all():
+        raise ModelError(
+            f"rhs is one finite number, or {len(wanted.rows)}, one for each combination, not {rhs!r}."
+        )
+    if wanted.rhs.any():
+        raise ModelError("the right sides are in the texts already: leave rhs out.")
+    return replace(wanted, rhs=np.broadcast_to(values, len(wanted.rows)).copy())
 
 
 def estimable(fit: LinearEstimates, L: Any) -> dict[str, Any]:

@@ -51,6 +51,11 @@ class LinearEstimates(Protocol):
         ...
 
     @property
+    def vcov_root(self) -> np.ndarray:
+        """C (rank, rank) with C C' = Var(b^)."""
+        ...
+
+    @property
     def sequential_root(self) -> np.ndarray:
         """R (rank, rank) upper triangular with R'R = X'V^-1X (X'X weighted, for mixed models): its rows that belong to
         the columns of a term are the hypothesis of the term given those before it (type I)."""

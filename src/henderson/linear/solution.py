@@ -13,8 +13,6 @@ from typing import Protocol
 
 import numpy as np
 
-from ..structures import psd_cholesky
-
 
 class ResidualModel(Protocol):
     """A fitted covariance of the residuals: Var(e) = s2 V(phi). What a generalised fit knows beyond least squares."""
@@ -107,10 +105,22 @@ class LinearSolution:
         """Var(b), (rank, rank)."""
         return self.scale2 * self.unscaled if self.robust is None else self.robust
 
-    @property
+    @cached_property
     def vcov_root(self) -> np.ndarray:
-        """Lower-triangular root of Var(b)."""
-        return psd_cholesky(self.vcov)
+        """C (rank, rank) with C C' = Var(b): R^-1 at the size of sigma, or of a sandwich its eigenvectors."""
+        from scipy.linalg import solve_triangular
+
+        if not len(self.beta):
+            return np.zeros((0, 0))
+        if self.robust is None:
+            root: np.ndarray = np.sqrt(self.scale2) * solve_triangular(self.root, np.eye(len(self.beta)))
+            return root
+        # A sandwich of few clusters is singular: what is rounding alone among its eigenvalues is made 0.
+        size = np.sqrt(np.diagonal(self.robust))
+        size = np.where(size > 0, size, 1.0)
+        values, vectors = np.linalg.eigh(self.robust / np.outer(size, size))
+        values = np.where(values > 1e-12 * values[-1], values, 0.0)
+        return size[:, None] * vectors * np.sqrt(values)
 
     def prediction_variance(self, x: np.ndarray, z: tuple = (), levels: tuple = ()) -> np.ndarray:
         """Var(x'b) of each row of x (n, rank), (n,)."""

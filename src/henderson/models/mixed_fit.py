@@ -152,6 +152,14 @@ class MixedFit(Questions):
         """Covariance matrix of the fixed effects, in the order of `fixed_effects`."""
         return self.solution.vcov
 
+    @cached_property
+    def vcov_root(self) -> np.ndarray:
+        """C (rank, rank) with C C' = vcov."""
+        from ..structures import psd_cholesky
+
+        size = np.sqrt(np.diagonal(self.vcov))
+        return size[:, None] * psd_cholesky(self.vcov / np.outer(size, size))
+
     @property
     def n_dropped(self) -> int:
         """Rows left out because a column the model uses was missing there."""
