@@ -57,7 +57,7 @@ def parse(text: str, *, response: bool = True) -> Formula:
 
 
 @lru_cache(maxsize=256)
-def _parse(text: str, response: bool) -> Formula:
+def _parse(text: str, response: bool = True) -> Formula:
     text = one_line(text)
     left, right = parse_two_sides(text)
     names: dict[str, Span] = {}

@@ -9,7 +9,7 @@ the factors' coefficients when blocks have been estimated (fixed) or predicted (
 
     K = S + U'DU,   |C_new| / |C| = -|K|,   D_new = D - D U K^-1 U'D            (S^-1 = S, |S| = -1)
 
-D:     log of the ratio of determinants / coefficients (block sizes are fixed, so that |C| and |M| move together)
+D:     the ratio of determinants (block sizes are fixed, so that |C| and |M| move together)
 A, I:  tr(W D_new) = tr(W D) - tr(K^-1 U'DWDU)
 E:     greatest eigenvalue of T D_new T';     G: greatest of r'D_new r over the rows r of the region
 
@@ -73,12 +73,14 @@ class Forms:
     @property
     def ratio(self) -> np.ndarray:
         """|C_new| / |C|."""
-        return self.k12**2 - self.k11 * self.k22
+        out = self.k12**2
+        out -= self.k11 * self.k22
+        return out
 
 
 def exchange_gains(D: np.ndarray, objective: Objective, leave: np.ndarray, enter: np.ndarray) -> np.ndarray:
-    """Gain (runs, candidates) of putting a candidate in the place of a run: old value minus new, -inf where the design
-    would be singular. For D relative to 1, else relative to the old value.
+    """Gain (runs, candidates) of putting a candidate in the place of a run: for D (|C_new| / |C| - 1) / p, else old value
+    minus new over the old value, -inf where the design would be singular.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def exchange_gains(D: np.ndarray, objective: Objective, leave: np.ndarray, enter
     cross = half_out @ enter.T
     forms = Forms((1.0 + d_in)[None, :], cross, (d_out - 1.0)[:, None])
     if objective.name == "D":
-        return _log_gain(forms, objective)
+        return _ratio_gain(forms, objective)
     W = objective.weight
     assert W is not None
     weighted_in, weighted_out = half_in @ W, half_out @ W
@@ -109,7 +111,7 @@ def swap_gains(D: np.ndarray, objective: Objective, u: np.ndarray, v: np.ndarray
         np.einsum("ij,ij->i", half_v, v),
     )
     if objective.name == "D":
-        return _log_gain(forms, objective)
+        return _ratio_gain(forms, objective)
     if objective.weight is None:
         return _largest_gain(forms, D, objective, half_u, half_v)
     W = objective.weight
@@ -129,20 +131,25 @@ def _one_out(D: np.ndarray, objective: Objective, row: np.ndarray, enter: np.nda
     return _largest_gain(forms, D, objective, half_in, np.broadcast_to(half_out, half_in.shape))
 
 
-def _log_gain(forms: Forms, objective: Objective) -> np.ndarray:
-    ratio = forms.ratio
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(
-            ratio > _SINGULAR, np.log(np.maximum(ratio, _SINGULAR)) / objective.parameters, NO_GAIN
-        )
+def _ratio_gain(forms: Forms, objective: Objective) -> np.ndarray:
+    gain = forms.ratio
+    gain -= 1.0
+    gain /= objective.parameters
+    return gain
 
 
 def _trace_gain(forms: Forms, b11: np.ndarray, b12: np.ndarray, b22: np.ndarray, old: float) -> np.ndarray:
     ratio = forms.ratio
     # tr(K^-1 B), |K| = -ratio
-    taken = -(forms.k22 * b11 - 2.0 * forms.k12 * b12 + forms.k11 * b22)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(ratio > _SINGULAR, taken / np.maximum(ratio, _SINGULAR) / old, NO_GAIN)
+    gain = 2.0 * forms.k12 * b12
+    gain -= forms.k22 * b11
+    gain -= forms.k11 * b22
+    singular = ratio <= _SINGULAR
+    ratio[singular] = 1.0
+    gain /= ratio
+    gain /= old
+    gain[singular] = NO_GAIN
+    return gain
 
 
 def _largest_gain(

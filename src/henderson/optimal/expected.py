@@ -40,8 +40,8 @@ class Expected:
     """Phi (rank, rank): Var(beta^) of the kept columns."""
     vcov_slopes: np.ndarray
     """(r, rank, rank)."""
-    kind: str
-    """"expected", or "expected, from 100 draws"."""
+    draws: int
+    """Responses drawn for it; 0 where it is exact."""
 
 
 def expected_information(solution: Solution, model: Standardised, structures: list[str]) -> Expected:
@@ -106,8 +106,7 @@ def _expected(solution: Solution, model: Standardised, directions: list[_Directi
         slopes[a] = np.einsum("imx,mn,iny->xy", G[d.term], d.matrix, G[d.term])
     vcov = solution.vcov
     slopes[r] = (vcov - np.tensordot(values, slopes[:r], axes=1)) / s2
-    kind = "expected" if exact else f"expected, from {DRAWS} draws"
-    return Expected(_inverse(0.5 * F), vcov, slopes, kind)
+    return Expected(_inverse(0.5 * F), vcov, slopes, 0 if exact else DRAWS)
 
 
 def _exact(solution: Solution, directions: list[_Direction]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Fedorov's exchange: of all pairs of a run and a candidate, the exchange that gains most, until none gains.
+"""Fedorov's exchange: of all pairs of a run and a candidate, those exchanges that gain most, until none gains.
 
 With blocks, runs of different blocks may change places too: without it a design that uses every candidate once could not
 be improved. Where nothing gains any more, a few runs at random are exchanged for others at random, and the climb begins
@@ -76,34 +76,56 @@ def climb(runs: Runs, chosen: np.ndarray, candidates: np.ndarray, repeats: bool)
     """
     last = runs.steps + MAX_STEPS
     while runs.steps < last:
-        gain, run, candidate = _best_exchange(runs, chosen, candidates, repeats)
+        gains, best = _best_exchanges(runs, chosen, candidates, repeats)
         swap_gain, i, k = runs.best_swap() if runs.board.code.shape[1] else (NO_GAIN, -1, -1)
-        if max(gain, swap_gain) <= SMALLEST_GAIN:
+        if max(gains.max(), swap_gain) <= SMALLEST_GAIN:
             return
-        if swap_gain > gain:
+        if swap_gain > gains.max():
             a, b = i - runs.held, k - runs.held
             chosen[[a, b]] = chosen[[b, a]]
             runs.swap(i, k)
+            runs.history.append(runs.value)
         else:
-            chosen[run - runs.held] = candidate
-            runs.exchange(run, candidates[candidate])
+            _exchange(runs, chosen, candidates, repeats, gains, best)
+
+
+def _exchange(
+    runs: Runs,
+    chosen: np.ndarray,
+    candidates: np.ndarray,
+    repeats: bool,
+    gains: np.ndarray,
+    best: np.ndarray,
+) -> None:
+    """The exchange that gains most, and after it those of the other runs that still gain half of what they promised: to
+    look at all pairs costs far more than to look again at one.
+    """
+    for count, at in enumerate(np.argsort(-gains)):
+        if gains[at] <= SMALLEST_GAIN:
+            return
+        run, f = runs.held + int(at), candidates[best[at]]
+        if count:
+            if not repeats and best[at] in chosen:
+                continue
+            left = runs.gains(f[None], int(runs.block[run]), np.array([run]))[0, 0]
+            if left <= max(SMALLEST_GAIN, 0.5 * gains[at]):
+                continue
+        chosen[at] = best[at]
+        runs.exchange(run, f)
         runs.history.append(runs.value)
 
 
-def _best_exchange(
+def _best_exchanges(
     runs: Runs, chosen: np.ndarray, candidates: np.ndarray, repeats: bool
-) -> tuple[float, int, int]:
-    best = (NO_GAIN, -1, -1)
-    for block in range(len(runs.board.code)):
-        own = np.flatnonzero(runs.block == block)
-        own = own[own >= runs.held]
-        if not len(own):
-            continue
-        gains = runs.gains(candidates, block, own)
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each free run the largest gain and the candidate it comes from."""
+    gain, best = np.full(len(chosen), NO_GAIN), np.zeros(len(chosen), dtype=np.int64)
+    free = runs.block[runs.held :]
+    for block in np.unique(free):
+        own = np.flatnonzero(free == block)
+        gains = runs.gains(candidates, int(block), own + runs.held)
         if not repeats:
             gains[:, chosen] = NO_GAIN
-        at = int(np.argmax(gains))
-        a, j = divmod(at, len(candidates))
-        if gains[a, j] > best[0]:
-            best = (float(gains[a, j]), int(own[a]), int(j))
-    return best
+        best[own] = np.argmax(gains, axis=1)
+        gain[own] = gains[np.arange(len(own)), best[own]]
+    return gain, best

@@ -27,7 +27,7 @@ from ..mixed.criterion import Problem
 from ..mixed.crossproducts import cross_products
 from ..mixed.solution import Solution
 from ..mixed.solver import build_system
-from ..mixed.standardise import standardise
+from ..mixed.standardise import Standardised, standardise
 from ..mixed.start import held_factor
 from ..models.covariance_input import read_covariances
 from ..models.labels import Labels, TermLabels
@@ -116,7 +116,7 @@ def precision(design: Design, text: str, theta: Mapping[str, Any] | None = None,
         found = _given_dense(design, _dense_v(design, sigmas, residual))
         mean = residual * (1.0 if design.weights is None else float(np.mean(1.0 / design.weights)))
         return replace(found, run_variance=mean, independent=False)
-    return _mixed(design, sigmas, residual)
+    return mixed_precision(design, residual, *held_solution(design, sigmas, residual))
 
 
 def _independent(design: Design, variances: np.ndarray) -> Precision:
@@ -233,7 +233,7 @@ def _dense_v(design: Design, sigmas: list[np.ndarray], residual: float) -> np.nd
 # -- random terms --------------------------------------------------------------------------------------------------------
 
 
-def held_solution(design: Design, sigmas: list[np.ndarray], residual: float) -> tuple[Solution, Any]:
+def held_solution(design: Design, sigmas: list[np.ndarray], residual: float) -> tuple[Solution, Standardised]:
     """The mixed-model equations at known variances, and the standardised model: a fit with nothing to estimate.
 
     The response is noise: nothing that is asked of the solution here depends on it.
@@ -254,8 +254,8 @@ def held_solution(design: Design, sigmas: list[np.ndarray], residual: float) -> 
     return Solution(problem, products, model.coordinates, np.zeros(0)), model
 
 
-def _mixed(design: Design, sigmas: list[np.ndarray], residual: float) -> Precision:
-    solution, model = held_solution(design, sigmas, residual)
+def mixed_precision(design: Design, residual: float, solution: Solution, model: Standardised) -> Precision:
+    """The information at the variances that a solution is held at."""
     coordinates, system = solution.coordinates, solution.problem.system
     with one_blas_thread():
         phi = solution.fixed_columns[system.q :]

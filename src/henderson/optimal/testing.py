@@ -28,12 +28,14 @@ from ..report.numbers import table
 from .coefficients import coefficient_values
 from .expected import expected_information
 from .hypotheses import Hypothesis, hypotheses
-from .precision import held_solution, precision, variances_of
+from .precision import Precision, held_solution, mixed_precision, precision, variances_of
 from .reading import Reading, build, effect_columns, parse, read_design
 from .sample import fresh_columns, replicated
 
 DF = ("satterthwaite", "residual", "inf")
 _LARGEST = 4096
+_ENOUGH = 2
+"""Replicates with which a test can be made where one run of each has no residual df."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +126,12 @@ def power(
     theta : variances: {"Residual": 4.0}, with random terms {"Subject": 2.0, "Residual": 4.0}, as `fixed_parameters` of
         `hd.lmm`.
     test : a term, a coefficient, a list of them, or a mapping of a name to combinations as `fit.contrast` takes them
-        (several in a list are tested together). Every term where it is not given: that all its coefficients are 0, in the coding used
-        (with interactions, contrasts={"a": "Sum"} makes these the tests of type III).
+        (several in a list are tested together). Every term where it is not given: that all its
+        coefficients are 0, in the coding used (with interactions, contrasts={"a": "Sum"} makes these the tests of type III).
     level : of the tests.
     df : "residual" (the default of linear models), "satterthwaite" (of mixed models), or "inf".
     replicates : how often the rows are repeated; a list makes a table of powers.
-    fresh : grouping columns that get new levels in every replicate; all where it is not given. {"fresh": []} repeats rows
+    fresh : grouping columns that get new levels in every replicate; all where it is not given. fresh=[] repeats rows
         within the same levels.
     target : a power: the least number of replicates at which every test has it is found too.
     simulate : responses drawn for each row of the table and tested, as a check of the computed power: by least squares,
@@ -253,16 +255,16 @@ class _Work:
             )
         design = reading.design
         sigmas, residual = variances_of(design, self.theta, reading.text)
-        if design.blocks and design.n > design.p:
-            solution, model = held_solution(design, sigmas, residual)
+        held = held_solution(design, sigmas, residual) if design.blocks and design.n > design.p else None
+        if held is None:
             found = precision(design, reading.text, self.theta)
         else:
-            solution, model, found = None, None, precision(design, reading.text, self.theta)
+            found = mixed_precision(design, residual, *held)
         tests = hypotheses(self.test, design, found.space)
         information = ""
         if self.df_method == "inf":
             df_den = np.full(len(tests), np.inf)
-        elif self.df_method == "residual" or solution is None:
+        elif self.df_method == "residual" or held is None:
             left = design.n - found.space.rank
             if left < 1:
                 raise ModelError(
@@ -271,8 +273,9 @@ class _Work:
                 )
             df_den = np.full(len(tests), float(left))
         else:
-            expected = expected_information(solution, model, [b.structure for b in design.blocks])
-            information = f"{expected.kind} information of the variances"
+            expected = expected_information(*held, [b.structure for b in design.blocks])
+            drawn = f", from {expected.draws} draws" if expected.draws else ""
+            information = f"expected information of the variances{drawn}"
             df_den = np.array(
                 [joint_df(t.rows, expected.vcov, expected.vcov_slopes, expected.covariance) for t in tests]
             )
@@ -295,7 +298,7 @@ class _Work:
             weights=self.weights,
         )
 
-    def _kept_beta(self, found) -> np.ndarray:
+    def _kept_beta(self, found: Precision) -> np.ndarray:
         """Coefficients of the kept columns that give the same mean."""
         space = found.space
         return self.beta[space.kept] + space.aliases @ self.beta[space.dropped]
@@ -311,6 +314,13 @@ class _Work:
                     raise
                 return False
 
+        first = self.plan(_ENOUGH)
+        null = np.flatnonzero(first.ncp <= 0.0)
+        if len(null):
+            raise ModelError(
+                f"target: what '{first.tests[null[0]].name}' tests is true under these effects, so its power is the level at "
+                "any number of replicates. Give effects that it should find, or name the tests with test=."
+            )
         high = 1
         while not enough(high):
             high *= 2
@@ -319,7 +329,7 @@ class _Work:
                 worst = int(np.argmin(low.power))
                 raise ModelError(
                     f"target: with {_LARGEST} replicates the power for '{low.tests[worst].name}' is "
-                    f"{low.power[worst]:.3g}. Is its effect 0, or does replication leave its variance as it is?"
+                    f"{low.power[worst]:.3g}. Does replication leave its variance as it is?"
                 )
         low_count = high // 2
         while high - low_count > 1:
