@@ -15,6 +15,7 @@ import pytest
 import henderson as hd
 from henderson.errors import DataError, ModelError
 from henderson.inference.acf import acf
+from henderson.inference.displacement import displacement_variogram
 from henderson.inference.variogram import variogram
 
 HERE = Path(__file__).parent / "reference" / "gls_spatial"
@@ -82,7 +83,9 @@ def test_nlme(name, data):
 
 def test_no_finite_optimum_is_a_result(data):
     """nlme's corExp with a nugget stops with false convergence; its best, by optim, is -533.418521110001 at range 410733."""
-    fit = hd.gls("yield ~ 0 + variety", data["wheat2"], residual="(1 | exp(latitude, longitude)) + (1 | units)")
+    fit = hd.gls(
+        "yield ~ 0 + variety", data["wheat2"], residual="(1 | exp(latitude, longitude)) + (1 | units)"
+    )
     assert fit.loglik >= -533.418521110001
     assert fit.status.verdict == "boundary"
     assert "grows without end" in str(fit.status)
@@ -98,7 +101,9 @@ def test_no_finite_optimum_is_a_result(data):
 
 def test_spherical_finds_more_than_nlme(data):
     """nlme stops at -533.931542691951 (range 27.46), a local optimum: the likelihood is higher where the range has no end."""
-    fit = hd.gls("yield ~ 0 + variety", data["wheat2"], residual="(1 | sph(latitude, longitude)) + (1 | units)")
+    fit = hd.gls(
+        "yield ~ 0 + variety", data["wheat2"], residual="(1 | sph(latitude, longitude)) + (1 | units)"
+    )
     assert fit.loglik > NLME["wheat2_spher"]["logLik"] + 0.5
 
 
@@ -172,10 +177,14 @@ def test_variogram_first_class_and_curve(spherical):
     bounds = np.sort(np.concatenate([x - 1e-6, x + 1e-6]))
     curve = np.interp(x, found["distance"], found["model"])
     inside = (x > found["distance"][0]) & (x < found["distance"][-1])
-    assert len(bounds) and np.abs(curve - ref["variog"])[inside].max() < 5e-3  # straight lines between classes
+    assert (
+        len(bounds) and np.abs(curve - ref["variog"])[inside].max() < 5e-3
+    )  # straight lines between classes
     range_, nugget = spherical.solution.residual.covariance.natural(spherical.solution.residual.t)
     h = np.minimum(found["distance"] / range_, 1.0)
-    np.testing.assert_allclose(found["model"], 1.0 - (1.0 - nugget) * (1.0 - 1.5 * h + 0.5 * h**3), rtol=1e-12)
+    np.testing.assert_allclose(
+        found["model"], 1.0 - (1.0 - nugget) * (1.0 - 1.5 * h + 0.5 * h**3), rtol=1e-12
+    )
 
 
 def test_variogram_by_hand(spherical, data):
@@ -202,6 +211,72 @@ def test_acf_is_nlmes(data):
     np.testing.assert_allclose(found["acf"], ref["acf"], rtol=1e-6)
     np.testing.assert_allclose(found["model"], np.array(ref["phi"]) ** found["lag"], rtol=1e-5)
     np.testing.assert_allclose(found["bound"][1:], 1.959963984540054 / np.sqrt(found["n_pairs"][1:]))
+
+
+def test_displacement_variogram_by_hand(data):
+    wheat = data["wheat2"]
+    fit = hd.gls("yield ~ variety", wheat, residual="(1 | ar1(plot):ar1(range_)) + (1 | units)")
+    found = displacement_variogram(fit, max_lags=(3, 2))
+    r, row, col = fit.residuals_as("pearson"), wheat["plot"].to_numpy(), wheat["range_"].to_numpy()
+    sums: dict = {}
+    for i in range(len(r)):
+        for j in range(i):
+            key = (int(abs(row[i] - row[j])), int(abs(col[i] - col[j])))
+            sums.setdefault(key, []).append(0.5 * (r[i] - r[j]) ** 2)
+    a, b, nugget = fit.solution.residual.covariance.natural(fit.solution.residual.t)
+    assert len(found["n_pairs"]) == 11
+    for i, j, half, n, model in zip(*found.values(), strict=True):
+        assert n == len(sums[i, j])
+        assert half == pytest.approx(np.mean(sums[i, j]), rel=1e-12)
+        assert model == pytest.approx(1.0 - (1.0 - nugget) * a**i * b**j, rel=1e-12)
+
+
+# -- grids by hd.gls ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trials():
+    """Three trials of 12 x 9 plots, a tenth of them missing, rows shuffled."""
+    rng = np.random.default_rng(5)
+    one = [np.linalg.cholesky(0.6 ** np.abs(np.subtract.outer(np.arange(k), np.arange(k)))) for k in (12, 9)]
+    fields = [one[0] @ rng.normal(size=(12, 9)) @ one[1].T for _ in range(3)]
+    env, row, col = (a.ravel() for a in np.meshgrid(np.arange(3), np.arange(12), np.arange(9), indexing="ij"))
+    d = {"y": np.array(fields).ravel(), "row": row + 1.0, "col": col + 1.0, "env": np.array(list("abc"))[env]}
+    kept = rng.permutation(len(env))[: len(env) * 9 // 10]
+    return {name: column[kept] for name, column in d.items()}
+
+
+def test_ways_to_write_independent_trials(trials):
+    """id(env), env as a group, and rows in another order are the same model."""
+    fits = [
+        hd.gls("y ~ env", trials, residual="(1 | env:ar1(row):ar1(col))"),
+        hd.gls("y ~ env", trials, residual="(1 | id(env):ar1(row):ar1(col))"),
+        hd.gls("y ~ env", trials, residual="(1 | ar1(col):env:ar1(row))"),
+    ]
+    back = {name: column[::-1] for name, column in trials.items()}
+    fits.append(hd.gls("y ~ env", back, residual="(1 | env:ar1(row):ar1(col))"))
+    for fit in fits[1:]:
+        assert fit.loglik == pytest.approx(fits[0].loglik, abs=1e-9)
+        np.testing.assert_allclose(fit.coefficients, fits[0].coefficients, rtol=1e-6, atol=1e-8)
+
+
+def test_sections_are_separate_fits(trials):
+    """With means, variances and correlations of their own, by ML, trials are fitted as if they were alone."""
+    whole = hd.gls("y ~ 0 + env", trials, residual="at(env):(1 | ar1(row):ar1(col))", reml=False)
+    alone = 0.0
+    for name in "abc":
+        part = {k: v[trials["env"] == name] for k, v in trials.items()}
+        alone += hd.gls("y ~ 1", part, residual="(1 | ar1(row):ar1(col))", reml=False).loglik
+    assert whole.loglik == pytest.approx(alone, abs=1e-7)
+
+
+def test_units_of_the_response(trials):
+    """100 y + 7: likelihood down by (n - p) log 100, correlations the same."""
+    residual = "(1 | env:ar1(row):ar1(col)) + (1 | units)"
+    fit = hd.gls("y ~ env", trials, residual=residual)
+    other = hd.gls("y ~ env", {**trials, "y": 100.0 * trials["y"] + 7.0}, residual=residual)
+    assert other.loglik == pytest.approx(fit.loglik - fit.df_residual * np.log(100.0), abs=1e-6)
+    assert other.sigma == pytest.approx(100.0 * fit.sigma, rel=1e-5)
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------
@@ -249,9 +324,15 @@ def test_every_field_has_one_row():
 
 
 def test_one_distance_cannot_tell_range_and_nugget():
-    d = {"y": np.random.default_rng(0).normal(size=20), "x": np.tile([0.0, 1.0], 10), "z": np.tile([0.0, 2.0], 10)}
+    d = {
+        "y": np.random.default_rng(0).normal(size=20),
+        "x": np.tile([0.0, 1.0], 10),
+        "z": np.tile([0.0, 2.0], 10),
+    }
     d["g"] = np.repeat(np.arange(10), 2).astype(str)
-    with pytest.raises(ModelError, match="range and nugget cannot be told apart: rows are 1 distance apart only"):
+    with pytest.raises(
+        ModelError, match="range and nugget cannot be told apart: rows are 1 distance apart only"
+    ):
         hd.gls("y ~ 1", d, residual="exp(0 + x + z | g) + (1 | units)")
 
 
@@ -284,7 +365,9 @@ def test_too_many_rows_for_a_dense_matrix(monkeypatch):
     import henderson.residuals.distance as distance
 
     monkeypatch.setattr(distance, "machine_memory", lambda: 2**14)
-    with pytest.raises(ModelError, match=r"has 30 rows, and a dense 30 x 30 covariance .* exp\(0 \+ x \+ z \| field\)"):
+    with pytest.raises(
+        ModelError, match=r"has 30 rows, and a dense 30 x 30 covariance .* exp\(0 \+ x \+ z \| field\)"
+    ):
         hd.gls("y ~ 1", _field(), residual="(1 | exp(x, z))")
 
 

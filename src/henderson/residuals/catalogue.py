@@ -40,7 +40,8 @@ def build(residual: Residual, frame: Frame, rows: np.ndarray | None, n: int) -> 
     NotAvailableError : part of the grammar that this version does not fit.
     """
     for factor in residual.factors:
-        if factor.structure not in _BUILDERS:
+        identity = factor.structure == "id" and len(residual.factors) > 1
+        if factor.structure not in _BUILDERS and not identity:
             raise NotAvailableError(
                 f"{residual.term}: the structure {factor.structure} is not one of residuals in this version. "
                 f"There are {', '.join(name for name in _BUILDERS if name != 'product')}."

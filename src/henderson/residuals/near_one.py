@@ -8,7 +8,7 @@ from . import dense
 from .base import NotPositiveDefinite
 
 Array = np.ndarray
-_NEAR_ONE = 0.05
+NEAR_ONE = 0.05
 """Largest 1 - C below which it is 1 - C whose digits are kept, and"""
 _FEW = 4.0
 """how many times it h is."""
@@ -23,10 +23,10 @@ class Factored:
         W = (I - g v v') L^-1,   K = L L',   v = L^-1 1,   g = (1 - 1 / sqrt(1 + c v'v)) / v'v.
     """
 
-    def __init__(self, values: Array, gaps: Array, m: int):
-        largest = float(gaps.max(initial=1.0 if m == 1 else 0.0))
+    def __init__(self, values: Array, gaps: Array | None, m: int):
         self.c = 0.0
-        if largest < _NEAR_ONE:
+        if gaps is not None and m > 1:
+            largest = float(gaps.max())
             h = _FEW * largest
             try:
                 self.l = dense.cholesky(dense.filled(h - gaps, m, h))

@@ -19,7 +19,7 @@ from .base import CrossProducts, Factor, Layout, Structure
 from .distance import Batch, Pairs, pairs, require_numbers
 from .distance_kernels import Distance, MaternNu
 from .kernels import Kernel, Lags
-from .near_one import Factored
+from .near_one import NEAR_ONE, Factored
 from .product import Product
 from .product_structure import ProductStructure
 
@@ -89,25 +89,27 @@ class DenseProduct(ProductStructure):
         )
 
     def whiten(self, t: Array, m: Array) -> tuple[Array, float]:
-        values = self._values(t)
+        values, gaps = self.product.at(t, self.pairs.lags, False)[0], self._gaps(t)
         out, log_det = np.empty(m.shape), 0.0
         for batch in self.pairs.batches:
-            factor = Factored(values[0][batch.place], values[1][batch.place], batch.m)
+            factor = _factored(values, gaps, batch)
             log_det += batch.groups * factor.log_det
             out[batch.rows] = _rows(factor.whiten(_columns(m, batch)), batch)
         return out, log_det
 
-    def _values(self, t: Array) -> tuple[Array, Array]:
-        return self.product.at(t, self.pairs.lags, False)[0], self.product.gap(t, self.pairs.lags)
+    def _gaps(self, t: Array) -> Array | None:
+        """1 - C of the pairs where all of it is small, so that its digits are needed."""
+        farthest = self.product.gap(t, [np.array([lags.max()]) for lags in self.pairs.lags])
+        return self.product.gap(t, self.pairs.lags) if farthest[0] < NEAR_ONE else None
 
     def cross_products(self, t: Array, m: Array, slopes: bool) -> CrossProducts:
-        values, gaps = self._values(t)
-        derivatives = self.product.at(t, self.pairs.lags, True)[1] if slopes else None
+        values, derivatives = self.product.at(t, self.pairs.lags, slopes)
+        gaps = self._gaps(t)
         k, r = m.shape[1], self.n_coordinates
         products, log_det = np.zeros((k, k)), 0.0
         product_slopes, log_det_slopes = np.zeros((r, k, k)), np.zeros(r)
         for batch in self.pairs.batches:
-            factor = Factored(values[batch.place], gaps[batch.place], batch.m)
+            factor = _factored(values, gaps, batch)
             log_det += batch.groups * factor.log_det
             white = factor.whiten(_columns(m, batch))
             flat = _rows(white, batch)
@@ -123,6 +125,10 @@ class DenseProduct(ProductStructure):
         if not slopes:
             return CrossProducts(products, log_det)
         return CrossProducts(products, log_det, product_slopes, log_det_slopes)
+
+
+def _factored(values: Array, gaps: Array | None, batch: Batch) -> Factored:
+    return Factored(values[batch.place], None if gaps is None else gaps[batch.place], batch.m)
 
 
 def _columns(m: Array, batch: Batch) -> Array:
