@@ -4,10 +4,11 @@
 
 Rows are never held together: a table in memory gives slices of itself, a file gives its row groups, and the answer is the
 same. Few rows go through LAPACK's Householder QR. Many rows take one pass for the cross-product of centred columns; where
-the columns are far from dependent its Cholesky factor is as good as Householder's. Otherwise a second pass repeats it on
-X R^-1 (Yamamoto et al. 2015), and where even that is not safe the blocks are factorised by Householder one after the other
-(Demmel et al. 2012, TSQR). Last comes one step of refinement with the residuals themselves (Bjorck 1987, corrected
-semi-normal equations), which makes b as accurate as QR's, and the sum of squares of the residuals, not a difference.
+the columns are far from dependent its Cholesky factor is as good as Householder's, and where the residuals are no small
+part of y nothing more is needed. Otherwise a second pass repeats it on X R^-1 (Yamamoto et al. 2015), and where even that is
+not safe the blocks are factorised by Householder one after the other (Demmel et al. 2012, TSQR); last comes one step of
+refinement with the residuals themselves (Bjorck 1987, corrected semi-normal equations), which makes b as accurate as QR's,
+and the sum of squares of the residuals, not a difference.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ SMALL = 200_000
 """Entries of X up to which all rows are taken at once."""
 _WELL = 0.05
 """Smallest pivot of the scaled cross-product (1: orthogonal, 0: dependent) above which its factor needs no second pass."""
+_LEFT = 1e-3
+"""Share of the sum of squares of y that must be left for that of the residuals to be had from the factor with all its digits."""
 _SECOND = 1e-5
 """The same, above which the second pass makes it orthogonal."""
 _REFINEMENTS = 3
@@ -88,14 +91,19 @@ def least_squares(rows: Rows, tolerance: float = TOLERANCE) -> LeastSquares:
     tolerance : share of a column's length below which what is left of it beside the columns before it is dependence.
     """
     p, centre = rows.p, _centre(rows)
-    small = rows.n * p <= SMALL
+    small, orthogonal = rows.n * p <= SMALL, False
     if small:
         triangle = _householder((block for part in rows.segments() for block in part(centre)), p)
     else:
-        triangle = _triangle(rows, centre)
+        triangle, orthogonal = _triangle(rows, centre)
     kept, dropped, root, z, aliases = _pivoted(triangle[:p, :p], triangle[:p, p], centre, tolerance)
     beta = solve_triangular(root, z) if len(kept) else z
-    beta, rss, total = _refine(rows, centre, kept, root, beta)
+    rss = float(triangle[p, p] ** 2)
+    total = float(
+        triangle[int(rows.intercept is not None) :, p] @ triangle[int(rows.intercept is not None) :, p]
+    )
+    if not (orthogonal and rss > _LEFT * total):
+        beta, rss, total = _refine(rows, centre, kept, root, beta)
     if small and len(kept) and _condition(root) > _ILL:
         beta, rss = _refine_extended(rows, centre, kept, beta)
     elif centre is not None:
@@ -120,23 +128,23 @@ def _centre(rows: Rows) -> Centre | None:
     return Centre(np.where(np.isfinite(shift), shift, 0.0), rows.intercept)
 
 
-def _triangle(rows: Rows, centre: Centre | None) -> np.ndarray:
-    """Upper-triangular factor (p + 1, p + 1) of the centred [X y]."""
+def _triangle(rows: Rows, centre: Centre | None) -> tuple[np.ndarray, bool]:
+    """Upper-triangular factor (p + 1, p + 1) of the centred [X y], and whether the columns of X are far from dependent."""
     gram = _accumulate(rows, centre, lambda block: block.T @ block)
     size = np.sqrt(np.diagonal(gram))
     if np.all(np.isfinite(size)) and np.all(size > 1e-140):
         factor, info = lapack.dpotrf(gram / np.outer(size, size), lower=0)
         worst = np.min(np.diagonal(factor)[: rows.p], initial=1.0) if info == 0 else 0.0
         if worst > _WELL:
-            return np.triu(factor) * size
+            return np.triu(factor) * size, True
         if worst > _SECOND:
             first = np.triu(factor) * size
             again = _accumulate(rows, centre, lambda block: _gram_of_basis(block, first))
             second, info = lapack.dpotrf(again, lower=0)
             if info == 0:
-                return np.triu(second) @ first
+                return np.triu(second) @ first, False
     parts = _segmentwise(rows, centre, lambda blocks: _householder(blocks, rows.p))
-    return _householder(parts, rows.p)
+    return _householder(parts, rows.p), False
 
 
 def _gram_of_basis(block: np.ndarray, factor: np.ndarray) -> np.ndarray:
