@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "check": ("henderson.models.check", "check"),
     "gls": ("henderson.models.gls", "gls"),
+    "compare": ("henderson.models.compare", "compare"),
     "lm": ("henderson.models.lm", "lm"),
     "lmm": ("henderson.models.lmm", "lmm"),
     "load": ("henderson.models.archive", "load"),
@@ -31,7 +32,7 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
-_PLANNED = ("glm", "glmm", "mixture", "compare", "genetics", "qtl")
+_PLANNED = ("glm", "glmm", "mixture", "genetics", "qtl")
 
 __all__ = [
     "DataError",
@@ -43,6 +44,7 @@ __all__ = [
     "NotAvailableError",
     "__version__",
     "check",
+    "compare",
     "datasets",
     "design",
     "gls",
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from .errors import DataError, FormulaError, HendersonError, ModelError, NotAvailableError
     from .models.archive import load
     from .models.check import check
+    from .models.compare import compare
     from .models.gls import gls
     from .models.linear_fit import LinearFit
     from .models.lm import lm
