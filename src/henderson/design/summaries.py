@@ -1,7 +1,8 @@
 """What a reference grid wants to know of the rows used: where covariates lie, and how often levels meet.
 
 For each numeric column of the fixed part: mean, least, greatest, and its values where it has no more than two. For each
-factor: counts of its levels. For the factors together: the cells that occur, with the sum of the weights of their rows.
+factor: counts of its levels. For the factors together (and numeric columns of two values): the cells that occur, with the sum
+of the weights of their rows.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ _DENSE = 1_000_000
 
 
 def summaries(
-    formula: Formula, evaluator: Evaluator, weights: Array | None, offset: Array | None
+    formula: Formula,
+    evaluator: Evaluator,
+    weights: Array | None,
+    offset: Array | None,
+    given_offset: Array | None,
 ) -> Callable[[dict[str, dict[str, Any]]], dict[str, Any]]:
     """What completes a record when it is asked for.
 
@@ -33,11 +38,11 @@ def summaries(
 
     Parameters
     ----------
-    weights : (n,) or None; offset : (n,), of `offset=` alone, or None.
+    weights : (n,) or None. offset : (n,) in all, or None; given_offset : of `offset=` alone.
 
     Returns
     -------
-    A function of the records of the columns: it adds to them, and returns the keys "cells" and "offset_mean" of the record.
+    A function of the records of the columns: it adds to them, and returns the keys "cells", "offset_mean" and "given_offset_mean".
     """
     used = names_of(nodes_of(formula, False, False))
     bare = {node.name for node in formula.factors.values() if isinstance(node, Name)}
@@ -52,7 +57,10 @@ def summaries(
             kept[name] = evaluator.numbers[name]
         else:
             known[name] = _of_numbers(evaluator.numbers[name])
-    offset_mean = None if offset is None else float(np.mean(offset))
+    means = {
+        "offset_mean": None if offset is None else float(np.mean(offset)),
+        "given_offset_mean": None if given_offset is None else float(np.mean(given_offset)),
+    }
 
     def complete(columns: dict[str, dict[str, Any]]) -> dict[str, Any]:
         for name, found in known.items():
@@ -61,7 +69,14 @@ def summaries(
             columns[name] |= _of_numbers(values)
         for name, each in labels.items():
             columns[name]["counts"] = np.bincount(each.codes, minlength=len(each.levels)).tolist()
-        return {"cells": _cells(labels, weights), "offset_mean": offset_mean}
+        codes: dict[str, tuple[Any, int]] = {
+            name: (each.codes, len(each.levels)) for name, each in labels.items()
+        }
+        for name, values in kept.items():
+            if "values" in columns[name]:
+                two = columns[name]["values"]
+                codes[name] = np.searchsorted(two, values), len(two)
+        return {"cells": _cells(codes, weights), **means}
 
     return complete
 
@@ -74,14 +89,17 @@ def _of_numbers(values: Array) -> dict[str, Any]:
     return record
 
 
-def _cells(labels: dict[str, Labels], weights: Array | None) -> dict[str, Any] | None:
-    """Columns, their codes in each cell that occurs, and the weight of the cell; None for more than `MOST_CELLS`."""
-    if not labels:
+def _cells(columns: dict[str, tuple[Any, int]], weights: Array | None) -> dict[str, Any] | None:
+    """Columns, their codes in each cell that occurs, and the weight of the cell; None for more than `MOST_CELLS`.
+
+    columns : name -> codes (n,) and how many there are.
+    """
+    if not columns:
         return {"factors": [], "codes": [], "weights": []}
-    sizes = [len(each.levels) for each in labels.values()]
+    sizes = [size for _, size in columns.values()]
     if np.prod(sizes, dtype=np.float64) > 2.0**62:
         return None
-    flat = np.ravel_multi_index(tuple(each.codes.astype(np.int64) for each in labels.values()), sizes)
+    flat = np.ravel_multi_index(tuple(codes.astype(np.int64) for codes, _ in columns.values()), sizes)
     if np.prod(sizes) <= _DENSE:
         there = np.flatnonzero(np.bincount(flat))
     else:
@@ -91,4 +109,4 @@ def _cells(labels: dict[str, Labels], weights: Array | None) -> dict[str, Any] |
     where = np.searchsorted(there, flat)
     total = np.bincount(where, weights=weights, minlength=len(there)).astype(np.float64)
     codes = np.stack(np.unravel_index(there, sizes), axis=1)
-    return {"factors": list(labels), "codes": codes.tolist(), "weights": total.tolist()}
+    return {"factors": list(columns), "codes": codes.tolist(), "weights": total.tolist()}

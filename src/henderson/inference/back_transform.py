@@ -29,13 +29,13 @@ class BackTransform:
     ----------
     name : the left side as it was written; column : what it is a function of.
     steps : the inverses, outermost first.
-    ratio : whether differences of the left side are logarithms of ratios of the column; base, of the logarithm.
+    ratio_of : what differences of the left side are logarithms of ratios of; None where it is no logarithm. base, of it.
     """
 
     name: str
     column: str
     steps: tuple[Callable[[np.ndarray], Jet], ...]
-    ratio: bool
+    ratio_of: str | None
     base: float
 
     def __call__(self, eta: np.ndarray, sigma: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -59,16 +59,17 @@ def back_transform(spec: Mapping[str, Any]) -> BackTransform | None:
     """The inverse of the left side of a design's formula; None where it is the column itself or cannot be undone."""
     node = parse(spec["formula"]).response
     steps: list[Callable[[np.ndarray], Jet]] = []
-    base = None
     column = _walk(node, steps, spec)
     if column is None or not steps:
         return None
     outer = node
     while isinstance(outer, Group) or (isinstance(outer, Call) and outer.name == "I"):
         outer = outer.inner if isinstance(outer, Group) else outer.args[0]
-    if isinstance(outer, Call) and outer.name in _BASES and _scaled(outer.args[0]):
-        base = _BASES[outer.name]
-    return BackTransform(render(node), column, tuple(steps), base is not None, base or np.e)
+    ratio_of, base = None, float(np.e)
+    if isinstance(outer, Call) and outer.name in (*_BASES, "log1p"):
+        base = _BASES.get(outer.name, base)
+        ratio_of = render(outer.args[0]) + (" + 1" if outer.name == "log1p" else "")
+    return BackTransform(render(node), column, tuple(steps), ratio_of, base)
 
 
 def _compose(step: Callable[[np.ndarray], Jet], jet: Jet) -> Jet:
@@ -124,18 +125,19 @@ def _walk_chain(node: Chain, steps: list[Callable[[np.ndarray], Jet]], spec: Map
     """One operand that is not constant: "a + y", "y - a", "a * y / b", "a / y"."""
     signs = [("+" if node.operators <= {"+", "-"} else "*", node.first), *node.rest]
     inside = [(op, operand) for op, operand in signs if _constant(operand) is None]
-    constants = [(op, _constant(operand)) for op, operand in signs if _constant(operand) is not None]
+    found = [(op, _constant(operand)) for op, operand in signs]
+    constants = [(op, value) for op, value in found if value is not None]
     if len(inside) != 1:
         return None
     op, operand = inside[0]
     if op in "+-":
-        added = sum(float(c) if o == "+" else -float(c) for o, c in constants)  # type: ignore[arg-type]
+        added = sum(c if o == "+" else -c for o, c in constants)
         # z = sign * w + added
         steps.append(_affine(1.0, -added) if op == "+" else _affine(-1.0, added))
     elif op in "*/":
         factor = 1.0
         for o, c in constants:
-            factor = factor * float(c) if o == "*" else factor / float(c)  # type: ignore[arg-type]
+            factor = factor * c if o == "*" else (factor / c if c else 0.0)
         if not factor:
             return None
         steps.append(_affine(1.0 / factor, 0.0))
@@ -165,18 +167,6 @@ def _constant(node: Node) -> float | None:
             ]
         return value
     return None
-
-
-def _scaled(node: Node) -> bool:
-    """Whether it is a column times or over constants, which cancel in a ratio."""
-    if isinstance(node, Name):
-        return True
-    if isinstance(node, Group):
-        return _scaled(node.inner)
-    if isinstance(node, Chain) and node.operators <= {"*", "/"}:
-        varying = [n for n in node.operands if _constant(n) is None]
-        return len(varying) == 1 and varying[0] is node.first and _scaled(varying[0])
-    return False
 
 
 def _affine(a: float, b: float) -> Callable[[np.ndarray], Jet]:

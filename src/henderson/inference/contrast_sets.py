@@ -83,13 +83,13 @@ def contrast_set(
     return ContrastSet(-made.coefficients, *swapped, made.adjust, made.pairwise, made.control)
 
 
-def label_of(values: Sequence[Any], names: Sequence[str]) -> str:
-    """What a mean is called in a contrast: its levels, numbers with the name of their variable, in parentheses where a sign in
-    it could be read as the contrast's."""
+def label_of(values: Sequence[Any], before: Sequence[str]) -> str:
+    """What a mean is called in a contrast: its levels, each with what stands before it (the name of a variable of numbers), in
+    parentheses where a sign in it could be read as the contrast's."""
     words = []
-    for name, value in zip(names, values, strict=True):
+    for name, value in zip(before, values, strict=True):
         number = not isinstance(value, (str, bool, np.bool_))
-        words.append(f"{name}{value:g}" if number else str(value))
+        words.append(f"{name}{value:g}" if number else f"{name}{value}")
     text = " ".join(words)
     return f"({text})" if re.search(r"[-+/*]", text) else text
 
@@ -171,7 +171,9 @@ def _polynomial(levels: Sequence[str]) -> ContrastSet:
     for degree in degrees:
         row = [Fraction(x**degree) for x in range(1, k + 1)]
         for earlier in basis:
-            share = sum(a * b for a, b in zip(row, earlier, strict=True)) / sum(a * a for a in earlier)
+            share = sum((a * b for a, b in zip(row, earlier, strict=True)), Fraction(0)) / sum(
+                a * a for a in earlier
+            )
             row = [a - share * b for a, b in zip(row, earlier, strict=True)]
         basis.append(row)
     rows, names = [], []

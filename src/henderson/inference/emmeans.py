@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..design.values import is_number
 from ..errors import ModelError, closest
 from ..formula import parse
 from ..formula.functions import arithmetic_names
@@ -647,12 +648,13 @@ def _contrasts(
     functions = means.functions
     back = means.options.back
     found, default, pairwise, control = _Gathered(), "none", False, False
-    ratio = back is not None and back.ratio
+    ratio = back is not None and back.ratio_of is not None
+    numbered = _shown_with(functions, names)
     for places in functions.families(by):
         if interaction:
             made = _products(functions, places, names, method, reference, reverse)
         else:
-            levels = [label_of([functions.labels[n][i] for n in names], names) for i in places]
+            levels = [label_of([functions.labels[n][i] for n in names], numbered) for i in places]
             made = contrast_set(method, levels, reference, reverse)
         default, pairwise, control = made.adjust, made.pairwise, made.control
         ratio = ratio and bool(np.abs(made.coefficients.sum(axis=1)).max() < 1e-12)
@@ -684,13 +686,18 @@ def _contrasts(
     notes = [note for note in means._notes if not note.startswith(("Estimates are", "Limits: "))]
     if back is not None:
         notes.append(
-            f"Estimates are ratios of {back.column}; tests are of {back.name}."
+            f"Estimates are ratios of {back.ratio_of}; tests are of {back.name}."
             if ratio
             else f"Estimates are of {back.name}."
         )
     notes += level_notes(means.fit, options)
     members = [tuple(int(i) for i in np.flatnonzero(u)) for u in used]
     return Contrasts(means.fit, made_of, options, notes, members, pairwise, control)
+
+
+def _shown_with(functions: Functions, names: tuple[str, ...]) -> list[str]:
+    """For each variable what its levels are shown with: its name where they are all numbers, else nothing."""
+    return [n if all(is_number(v) for v in functions.labels[n]) else "" for n in names]
 
 
 def _clean(rows: np.ndarray, weights: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -722,10 +729,11 @@ def _products(
 
     levels = _crossed(functions, places, names)
     parts = [
-        contrast_set(method, [label_of([value], [name]) for value in levels[name]], reference, reverse)
-        for name in names
+        contrast_set(method, [label_of([value], shown) for value in levels[name]], reference, reverse)
+        for name, shown in ((n, _shown_with(functions, (n,))) for n in names)
     ]
-    weights, labels = np.ones((1, 1)), [""]
+    weights: np.ndarray = np.ones((1, 1))
+    labels = [""]
     for part in parts:
         weights = np.kron(part.coefficients, weights)
         labels = [f"{old} : {new}" if old else new for new in part.names for old in labels]
@@ -748,7 +756,7 @@ def _crossed(functions: Functions, places: np.ndarray, names: tuple[str, ...]) -
     ModelError : it does not.
     """
     levels = {name: list(dict.fromkeys(functions.labels[name][i] for i in places)) for name in names}
-    wanted = [()]
+    wanted: list[tuple[Any, ...]] = [()]
     for name in names[::-1]:
         wanted = [(value, *rest) for rest in wanted for value in levels[name]]
     there = [tuple(functions.labels[name][i] for name in names) for i in places]
@@ -767,7 +775,7 @@ def _interaction(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows and offsets of the products of differences of neighbours, in each of the variables `names` of a family."""
     levels = _crossed(functions, places, names)
-    weights = np.ones((1, 1))
+    weights: np.ndarray = np.ones((1, 1))
     for name in names:
         weights = np.kron(np.diff(np.eye(len(levels[name])), axis=0), weights)
     return weights @ functions.rows[places], weights @ functions.offset[places]
@@ -783,7 +791,7 @@ def _joint_columns(means: Estimates, by: tuple[str, ...], names: tuple[str, ...]
         varying = [name for name in names if len(levels[name]) > 1]
         subsets = [s for size in range(1, len(varying) + 1) for s in combinations(varying, size)]
         for subset in subsets:
-            weights = np.ones((1, 1))
+            weights: np.ndarray = np.ones((1, 1))
             for name in names:
                 k = len(levels[name])
                 part = np.diff(np.eye(k), axis=0) if name in subset else np.full((1, k), 1.0 / k)
@@ -836,8 +844,10 @@ def _sets(order: list[int], different: list[tuple[int, int]]) -> list[list[int]]
 
 def grid_notes(fit: LinearEstimates, grid: ReferenceGrid, kept: Sequence[str], weights: str) -> list[str]:
     """What is averaged over and how, where covariates stand, and whether what is averaged over interacts."""
-    averaged = [v for v in grid.variables if v.name not in kept and len(v.values) > 1]
-    fixed = [v for v in grid.variables if v.name not in kept and len(v.values) == 1]
+    used = frozenset().union(*terms_of(fit))
+    shown = [v for v in grid.variables if v.name in used and v.name not in kept]
+    averaged = [v for v in shown if len(v.values) > 1]
+    fixed = [v for v in shown if len(v.values) == 1]
     said = []
     if averaged:
         names = ", ".join(v.name for v in averaged)

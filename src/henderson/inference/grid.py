@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import design as designs
+from ..design.factors import names_of
 from ..errors import ModelError, closest
 from ..formula import parse
 from ..frame import Column, Frame, Label
@@ -80,6 +81,9 @@ class ReferenceGrid:
         given = dict(at or {})
         for name in given:
             require_variable(fit, name, names, "at")
+        self._offsets = parse(fit.spec["formula"]).offsets
+        self.offset_names = [name for name in names_of(list(self._offsets)) if name in names]
+        self._given = set(given)
         self.variables = [_variable(self.spec, name, given.get(name)) for name in names]
         if self.size > LARGEST:
             sizes = " x ".join(f"{len(v.values)} {v.name}" for v in self.variables if len(v.values) > 1)
@@ -130,8 +134,15 @@ class ReferenceGrid:
                 columns[variable.name] = Column(variable.name, "numeric", numbers[values])
         frame = Frame(columns, count)
         made = designs.rebuild({**self.spec, "offset": None}, frame, random=False)
-        offset = np.zeros(count) if made.offset is None else made.offset
-        return made.X, offset + (self.spec.get("offset_mean") or 0.0)
+        return made.X, self._offset(made.offset, count, replaced or {})
+
+    def _offset(self, made: np.ndarray | None, count: int, replaced: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The mean over the rows used; where `at` or `replaced` names a column of it, its value there."""
+        mean = self.spec.get("offset_mean")
+        if mean is not None and not (self._given | set(replaced)) & set(self.offset_names):
+            return np.full(count, mean)
+        value = np.zeros(count) if made is None else made
+        return value + (self.spec.get("given_offset_mean") or 0.0)
 
     def margins(self, kept: Sequence[str], weights: str = "equal", replaced: Any = None) -> Margins:
         """Averages of the cells over every variable but those kept; the first of these runs fastest.
@@ -172,26 +183,35 @@ class ReferenceGrid:
 
     @cached_property
     def frequencies(self) -> np.ndarray:
-        """Weight of the rows in each cell of the factors, spread over the covariates: of the grid's shape."""
+        """Weight of the rows in each cell of the factors and two-valued covariates, spread over the other covariates: of the
+        grid's shape."""
         cells = self.spec.get("cells")
         if cells is None:
             raise ModelError(
                 "weights: this fit did not count how often levels meet (its rows were read in parts, or there are too many "
                 "cells). Use weights='equal'."
             )
-        out = np.zeros([len(v.values) if v.factor else 1 for v in self.variables])
+        counted = [v.factor or self._counted(v) for v in self.variables]
+        out = np.zeros([len(v.values) if c else 1 for v, c in zip(self.variables, counted, strict=True)])
         codes = np.array(cells["codes"], dtype=np.int64).reshape(len(cells["weights"]), -1)
         place = np.zeros((len(codes), len(self.variables)), dtype=np.int64)
         there = np.ones(len(codes), dtype=bool)
         for axis, variable in enumerate(self.variables):
-            if not variable.factor:
+            if not counted[axis]:
                 continue
-            levels = self.spec["columns"][variable.name]["levels"]
+            record = self.spec["columns"][variable.name]
+            levels = record["levels"] if variable.factor else record["values"]
             where = np.array([_position(variable.values, level) for level in levels], dtype=np.int64)
             place[:, axis] = where[codes[:, cells["factors"].index(variable.name)]]
             there &= place[:, axis] >= 0
         np.add.at(out, tuple(place[there].T), np.array(cells["weights"])[there])
         return np.broadcast_to(out, self.shape)
+
+    def _counted(self, variable: Variable) -> bool:
+        """Whether a numeric variable stands at values that the data have been counted by."""
+        known = self.spec["columns"][variable.name].get("values", ())
+        counted = self.spec["cells"]["factors"]
+        return variable.name in counted and set(variable.values) <= set(known)
 
     def _weights(self, axes: list[int], weights: str) -> np.ndarray:
         """Of each cell, flat, to within a factor for each cell of the kept variables."""

@@ -281,7 +281,7 @@ def _distinct(vectors: Array) -> Array:
 def _groups_of_range(gram: Array) -> int:
     """k where these are the pairwise differences of k independent means of one variance (in order), else 0."""
     m = len(gram)
-    k = (1 + int(round(np.sqrt(1 + 8 * m)))) // 2
+    k = (1 + round(np.sqrt(1 + 8 * m))) // 2
     if k * (k - 1) // 2 != m:
         return 0
     i, j = np.triu_indices(k, 1)

@@ -106,7 +106,9 @@ def scan(
     design = designs.build(formula, standing, offset=offset, contrasts=contrasts, state=state)
     design.spec["weights"] = weights
     _correct_means(design.spec, seen, n)
-    design.spec["offset_mean"] = None if offset is None else seen[offset].total / n
+    given = None if offset is None else seen[offset].total / n
+    design.spec["given_offset_mean"] = given
+    design.spec["offset_mean"] = None if formula.offsets else given
     # How often levels meet is not counted.
     design.spec["cells"] = None
     return Scan(design, n, n_read, dropped)
