@@ -225,6 +225,13 @@ def test_laws(trial):
     assert plain.G >= 4
 
 
+def test_runs_outside_of_the_region_have_no_g_efficiency():
+    e = hd.design.evaluate("~ A", pd.DataFrame({"A": [-1.0, 1.0]}), region=pd.DataFrame({"A": [0.0]}))
+    assert e.G == pytest.approx(1)  # noqa: SIM300
+    assert np.isnan(e.g_efficiency)
+    assert np.isnan(e.d_bound)
+
+
 def test_coding_to_ranges():
     raw = pd.DataFrame({"temperature": [20, 60, 20, 60.0], "time": [1, 1, 5, 5]})
     e = hd.design.evaluate("~ temperature * time", raw, coding="range")

@@ -29,7 +29,8 @@ class Evaluation:
     names : the p coefficients that the criteria are about (without those of fixed blocks).
     rank : how many of them the design can estimate.
     D, A, E, I, G : of M = X'V^-1X / n, per run; see `evaluate`.
-    d_efficiency, a_efficiency, g_efficiency : percent.
+    d_efficiency, a_efficiency, g_efficiency : percent. The last is NaN with blocks, where a coefficient cannot be estimated,
+        and where runs outside of the region make it more than 100.
     d_bound : percent; D-efficiency of the design is at least this among all designs on the region, exp(1 - 100 / G-eff)
         (Atwood 1969). NaN unless errors are independent and of one variance, without blocks.
     eigenvalues : of X'V^-1X (p,), increasing; zeros for what cannot be estimated.
@@ -253,6 +254,9 @@ def evaluation_of(
     v, p = found.run_variance, len(names)
     whole = found.independent and not nuisance and not aliases.shape[1]
     g_efficiency = 100.0 * v * p / at.G if np.isfinite(at.G) and not nuisance and len(kept) == p else np.nan
+    if g_efficiency > 100.0 * (1.0 + 1e-9):
+        # no design on the region can have so small a G: some runs lie outside of it
+        g_efficiency = np.nan
     first = len(found.root) - len(kept)
     return Evaluation(
         formula=text,

@@ -253,18 +253,23 @@ class _Place:
             raise ModelError(f"candidates: {design.dropped}. Leave them out of the candidates.")
         self.X = np.array(design.X)
         self.intercept = parsed.intercept
-        self.basis = self._basis()
+        self.basis = self._basis(candidates)
 
-    def _basis(self) -> Basis:
+    def _basis(self, candidates: Any) -> Basis:
         basis = orthonormal_basis(self.X)
         if len(basis.dropped):
             space = whitened(self.reading.design.x_names, self.X, 1.0, True).space
             why = "\n".join(describe(space, self.reading.design))
             raise ModelError(
                 f"No design of these candidates can estimate all {self.X.shape[1]} coefficients; they can estimate "
-                f"{len(basis.kept)}.\n{why}"
+                f"{len(basis.kept)}.\n{why}" + self._said_of_ranges(candidates)
             )
         return basis
+
+    def _said_of_ranges(self, candidates: Any) -> str:
+        if self.method == "fedorov" and isinstance(candidates, Mapping):
+            return "\nThe mapping was read as a table, a row for each candidate; method='coordinate' reads ranges and levels."
+        return ""
 
     def points_frame(self, points: np.ndarray) -> Frame:
         return frame_of(points, self.factors, "pandas")

@@ -55,6 +55,8 @@ def read_factors(parsed: Formula, given: Any) -> list[Factor]:
             and not any(isinstance(v, (str, bool)) for v in value)
         ):
             out.append(_range(name, value))
+        elif hasattr(value, "__len__") and not len(value):
+            raise ModelError(f"candidates: '{name}' has no levels.")
         else:
             column = frames.read({name: list(value) if isinstance(value, tuple) else value}, [name])[name]
             out.append(_levels(column))
