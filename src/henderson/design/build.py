@@ -46,7 +46,8 @@ def build(
     weights, offset : column name, or (n,) numbers for all rows of the table. Weights are precisions: the
         variance of a row is sigma^2 / weight. A weight must be there for every row used.
     state : what transforms remember, where it is known already (a part of a file is built as the whole).
-    contrasts : column -> "Treatment", "Sum", "Helmert", "Poly", "SAS" or "Diff".
+    contrasts : column -> "Treatment", "Sum", "Helmert", "Poly", "SAS" or "Diff", or contrasts of the user's own (see
+        `contrasts.custom`).
 
     Raises
     ------
@@ -65,7 +66,7 @@ def build(
     columns, state = column_records(formula, evaluator), evaluator.state
     precisions = None if weights is None else positive_weights(weights, frame, rows)
     apart = None if offset is None else given_numbers("offset", offset, frame, rows)
-    complete = summaries(formula, evaluator, precisions, apart)
+    complete = summaries(formula, evaluator, precisions, offsets, apart)
     named = (weights if isinstance(weights, str) else None, offset if isinstance(offset, str) else None)
     arrays = (offset is not None and named[1] is None, weights is not None and named[0] is None)
     return Design(

@@ -11,7 +11,7 @@ weights, offset   names of columns, or null
 offset_array      whether the offset was given as an array, which new rows must then be given too
 weights_array     the same of the weights (for prediction intervals)
 cells       of the factors of the fixed part: factors, codes of the cells that occur, weights (sums over their rows); or null
-offset_mean       mean of the offset given apart, or null
+offset_mean, given_offset_mean   means of the whole offset and of the part that offset= gave, or null
 """
 
 from __future__ import annotations
