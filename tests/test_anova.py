@@ -14,6 +14,13 @@ from anova_cases import CASES, data, rows
 import henderson as hd
 
 LM = [pytest.param(case, id=f"{case['data']} {case['formula']}") for case in CASES["lm"]]
+# car has no type III where columns have no coefficient
+TYPED = [
+    pytest.param(case, n, id=f"{case['data']} {case['formula']} {n}")
+    for case in CASES["lm"]
+    for n in (1, 2, 3)
+    if str(n) in case
+]
 LMM = [pytest.param(case, id=f"{case['data']} {case['formula']}") for case in CASES["lmm"]]
 GLS = [pytest.param(case, id=case["residual"]) for case in CASES["gls"]]
 EMPTY = [pytest.param(case, id=case["formula"]) for case in CASES["empty3"] if case["data"] != "npk"]
@@ -36,11 +43,8 @@ def compare(table: pd.DataFrame, witness: dict, rtol: float, skip: tuple = ()) -
                 )
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("case", LM)
+@pytest.mark.parametrize(("case", "number"), TYPED)
 def test_least_squares_equals_r_and_car(case, number):
-    if str(number) not in case:
-        pytest.skip("car has no type III for columns without a coefficient")
     fit = hd.lm(case["formula"], data(case["data"]), weights=case["weights"] or None)
     table = fit.anova(number, intercept=number == 3)
     compare(table, case[str(number)], 1e-9)
@@ -119,6 +123,18 @@ def test_mixed_models_equal_lmertest(case, number):
     compare(fit.anova(number), case[str(number)], 1e-4, skip=("sum_sq", "mean_sq"))
 
 
+def test_a_sandwich_that_has_no_root():
+    # two clusterings may give a variance below 0 (Cameron, Gelbach & Miller 2011): then there is no standard error
+    d = data("three").assign(g=np.resize(list("stuvw"), 44), h=np.resize(list("kkklmn"), 44))
+    fit = hd.lm("y ~ a + x", d, vcov="cluster(g, h)")
+    negative = np.linalg.eigvalsh(fit.vcov)[0]
+    assert negative < 0
+    L = np.eye(4)
+    with np.errstate(invalid="ignore"):
+        expected = np.sqrt(np.diag(fit.vcov))
+    np.testing.assert_allclose(fit.contrast(L)["std_error"], expected, rtol=1e-10)
+
+
 @pytest.mark.parametrize("case", GLS)
 def test_generalised_least_squares_equals_nlme(case):
     fit = hd.gls(
@@ -127,8 +143,11 @@ def test_generalised_least_squares_equals_nlme(case):
         residual=case["residual"],
         variance=case.get("variance"),
     )
-    compare(fit.anova(1, df="residual", intercept=True), case["1"], 1e-5)
-    compare(fit.anova(3, df="residual", intercept=True), case["3"], 1e-5)
+    for number in (1, 3):
+        table = fit.anova(number, df="residual", intercept=True)
+        compare(table, case[str(number)], 5e-6, skip=("p_value",))
+        # p-values of 1e-83 hang on the last digits of F
+        compare(table, case[str(number)], 1e-4)
 
 
 def test_hypotheses_equal_linear_hypothesis_and_glht():
@@ -162,8 +181,12 @@ def test_hypotheses_equal_linear_hypothesis_and_glht():
 def test_contests_of_a_mixed_model_equal_lmertest():
     c = CASES["contest"]
     fit = hd.lmm(c["formula"], data(c["data"]))
+    se = np.array(c["each"]["std_error"])
     for name, values in c["each"].items():
-        np.testing.assert_allclose(fit.contrast(c["L"])[name], values, rtol=1e-5)
+        scale = se if name.startswith(("estimate", "conf")) else 0.0
+        np.testing.assert_array_less(
+            np.abs(fit.contrast(c["L"])[name] - values), 1e-5 * np.maximum(np.abs(values), scale)
+        )
     row = fit.test(c["L"]).iloc[0]
     for name, value in c["joint"].items():
         assert row[name] == pytest.approx(value, rel=1e-5)

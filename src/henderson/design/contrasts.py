@@ -82,8 +82,9 @@ def custom(name: str, levels: tuple[Label, ...], given: Any) -> tuple[str, dict[
     """
     if isinstance(given, Mapping):
         names = [str(key) for key in given]
-        columns = [_weights(name, levels, key, weights) for key, weights in given.items()]
-        matrix = np.array(columns, dtype=np.float64).reshape(len(names), -1).T
+        matrix = np.zeros((len(levels), len(names)))
+        for j, (key, weights) in enumerate(given.items()):
+            matrix[:, j] = _weights(name, levels, key, weights)
     else:
         try:
             matrix = np.asarray(given, dtype=np.float64)

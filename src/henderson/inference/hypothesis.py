@@ -57,7 +57,7 @@ def contrast(
     whole = rows @ fit.vcov_root
     family = Family(len(rows), None, False, whole @ whole.T)
     require_suitable(method, [family])
-    estimate, std_error = rows @ fit.coefficients, np.linalg.norm(whole, axis=1)
+    estimate, std_error = rows @ fit.coefficients, _std_errors(fit, rows, whole)
     each = each_df(fit, rows, df)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - wanted.rhs) / std_error
@@ -73,6 +73,16 @@ def contrast(
         "conf_low": estimate - half,
         "conf_high": estimate + half,
     }
+
+
+def _std_errors(fit: LinearEstimates, rows: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Of each row, from the root of Var(b), which keeps more digits; of a sandwich of two clusterings, which may have no root,
+    from the matrix itself: NaN where it gives a negative variance."""
+    size = np.linalg.norm(whole, axis=1)
+    variance = np.einsum("ij,jk,ik->i", rows, fit.vcov, rows)
+    scale = np.einsum("ij,jk,ik->i", np.abs(rows), np.abs(fit.vcov), np.abs(rows))
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(size**2 - variance) > 1e-8 * scale, np.sqrt(variance), size)
 
 
 def joint_test(

@@ -116,7 +116,7 @@ class LinearSolution:
             root: np.ndarray = np.sqrt(self.scale2) * solve_triangular(self.root, np.eye(len(self.beta)))
             return root
         # A sandwich of few clusters is singular: what is rounding alone among its eigenvalues is made 0.
-        size = np.sqrt(np.diagonal(self.robust))
+        size = np.sqrt(np.maximum(np.diagonal(self.robust), 0.0))
         size = np.where(size > 0, size, 1.0)
         values, vectors = np.linalg.eigh(self.robust / np.outer(size, size))
         values = np.where(values > 1e-12 * values[-1], values, 0.0)
