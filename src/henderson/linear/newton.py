@@ -23,7 +23,7 @@ _DIFFERENCE = 1e-4
 _FLAT = 1e-7
 """Curvature, relative to the largest, below which a direction has none."""
 _CONTRACTION = 0.1
-_MAX_ROUGH, _MAX_NEWTON = 200, 60
+_MAX_ROUGH, _MAX_NEWTON = 100, 50
 
 Function = Callable[[np.ndarray, bool], tuple[float, np.ndarray | None]]
 """(t, whether the gradient is wanted) -> value (infinite where it is not defined), gradient."""
@@ -52,6 +52,8 @@ class Minimum:
     predicted_decrease: float
     iterations: int
     converged: bool
+    walled: bool = False
+    """Not converged, and a step further the function is not defined: it falls towards where it ends."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,7 @@ def _quasi_newton(
             break
         if curvature is None:
             curvature = np.eye(len(t)) * max(float(np.abs(gradient[free]).max()) / 0.3, 1e-8)
-        direction = np.zeros_like(t)
-        direction[free] = -np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        direction = _downhill(curvature, gradient, free)
         predicted = float(-gradient @ direction)
         if predicted < _ROUGH and iteration > 1:
             break
@@ -144,6 +145,15 @@ def _quasi_newton(
         t, gradient, taken = new, new_gradient, iteration
         report(Step(iteration, value, predicted, share, t))
     return value, t, taken
+
+
+def _downhill(curvature: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray:
+    direction = np.zeros_like(gradient)
+    try:
+        direction[free] = -np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+    except np.linalg.LinAlgError:
+        direction[free] = -gradient[free] / max(float(np.trace(curvature)) / len(curvature), 1e-8)
+    return direction
 
 
 def _updated(curvature: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
@@ -203,12 +213,21 @@ def _newton(
             return Minimum(t, value, gradient, box.free(t, gradient), predicted, iteration, True)
         moved = _search(function, t, value, gradient, direction, box)
         if moved is None:
-            ok = convex and predicted < 1e3 * TOLERANCE + 10 * resolution
-            return Minimum(t, value, gradient, free, predicted, iteration, ok)
+            # What is promised is within the noise of the gradient, as near a limit at infinity.
+            ok = predicted < 1e3 * TOLERANCE + 10 * resolution
+            ends = not ok and _ends(function, t, direction, box)
+            return Minimum(t, value, gradient, free, predicted, iteration, ok, ends)
         iteration += 1
         share, t, value, gradient = moved
         report(Step(iteration, value, predicted, share, t))
-    return Minimum(t, value, gradient, free, predicted, iteration, False)
+    return Minimum(t, value, gradient, free, predicted, iteration, False, _ends(function, t, direction, box))
+
+
+def _ends(function: Function, t: np.ndarray, direction: np.ndarray, box: Box) -> bool:
+    """Whether the function is not defined a few steps ahead."""
+    longest = max(float(np.abs(direction).max()), 1e-300)
+    ahead = [min(1.0, _LONGEST / longest), 3.0 * _LONGEST / longest, 10.0 * _LONGEST / longest]
+    return not all(np.isfinite(function(box.inside(t + share * direction), False)[0]) for share in ahead)
 
 
 def _direction(h: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float, bool]:

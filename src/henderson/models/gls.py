@@ -202,6 +202,7 @@ def _fit_covariance(
     held, held_at = covariance.given(fixed_parameters, "fixed_parameters")
     begun, begun_at = covariance.given(start, "start")
     starts = [np.where(held, held_at, np.where(begun, begun_at, t)) for t in covariance.start(rows.m[:, -1])]
+    _require_rows(rows.coordinates, int(np.sum(~held)) + (s2 is None))
     box = Box(covariance.lower, covariance.upper, ~held)
     from ..report.progress import watch
 
@@ -223,6 +224,15 @@ def _fit_covariance(
             starts = [_same(covariance, natural, minimum.t)]
     note = f"the fitted values of power(fitted) still change by {change:.1g} (relative) after {_MAX_ROUNDS} refits"
     return _Fitted(criterion, covariance, minimum, held, found, note)
+
+
+def _require_rows(coordinates: Any, parameters: int) -> None:
+    left = coordinates.n - coordinates.rank
+    if parameters > 1 and parameters >= left:
+        raise ModelError(
+            f"{coordinates.n} rows and {coordinates.rank} fixed coefficients leave {left} degrees of freedom, which cannot carry "
+            f"{parameters} parameters of the covariance of the residuals: take a structure with fewer."
+        )
 
 
 def _same(covariance: Covariance, natural: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -352,6 +362,12 @@ def _status(fitted: _Fitted, residual: FittedResidual) -> Status:
                 "not identifiable: the criterion does not change along a combination of "
                 f"{', '.join(names[j] for j in moved)} (the residual variance moving with it)"
             )
+    if minimum.walled or (not minimum.converged and residual.edges):
+        notes.append(
+            "the likelihood grows without bound towards a singular covariance: these data cannot carry "
+            f"{len(names)} parameters of the covariance ({', '.join(names[:6])}{' ...' if len(names) > 6 else ''}); "
+            "take a structure with fewer"
+        )
     if fitted.rounds_note:
         notes.append(fitted.rounds_note)
     return Status(verdict, minimum.predicted_decrease, minimum.iterations, tuple(notes))

@@ -11,6 +11,8 @@ from ..errors import ModelError
 from .base import Parameter
 
 _EDGE = 1e-6
+_SINGULAR = 1e-7
+"""Eigenvalue of a correlation matrix below which it counts as singular."""
 _STEP = 1e-30
 """Step of derivatives along the imaginary axis, exact to rounding."""
 
@@ -43,14 +45,22 @@ class Family(ABC):
     def start(self, correlation: np.ndarray) -> np.ndarray:
         """t near an empirical correlation matrix, which is positive definite."""
 
-    def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
-        """Parameters at an edge: (index, value in words)."""
+    def edges(self, t: np.ndarray, text: str) -> list[tuple[int, str]]:
+        """Parameters at an edge, in a sentence: (index, "rho of cs(...) is estimated as 1, on the boundary")."""
         values = self.natural(t)
-        return [(j, f"{v:.0f}") for j, v in enumerate(values) if 1.0 - abs(v) < _EDGE]
+        return [(j, self._at(j, f"{v:.0f}", text)) for j, v in enumerate(values) if 1.0 - abs(v) < _EDGE]
+
+    def _at(self, j: int, value: str, text: str) -> str:
+        return f"{self.parameters[j].name} of {text} is estimated as {value}, on the boundary"
 
 
 class General(Family):
-    """Any correlation matrix: the rows of its Cholesky factor are those of a unit lower-triangular matrix, scaled to length 1."""
+    """Any correlation matrix, by its Cholesky factor L: with z = tanh(t) of each pair,
+
+    L_ij = z_ij sqrt(1 - z_i1^2) ... sqrt(1 - z_i,j-1^2),  j < i,
+
+    z_ij being the partial correlation of i and j given those before j (Lewandowski, Kurowicka & Joe 2009).
+    """
 
     separable = False
 
@@ -62,10 +72,12 @@ class General(Family):
         self.parameters = tuple(Parameter(f"cor({effects[j]}, {effects[i]})") for j, i in self.pairs)
 
     def _factor(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raw = np.eye(self.m)
-        raw[self.at] = t
-        length = np.sqrt(np.einsum("ij,ij->i", raw, raw))
-        return raw / length[:, None], length
+        """L, and z beside a unit diagonal."""
+        z, left = np.eye(self.m), np.ones((self.m, self.m))
+        z[self.at] = np.tanh(t)
+        left[self.at] = 1.0 / np.cosh(np.clip(t, -300.0, 300.0))
+        before = np.cumprod(np.column_stack([np.ones(self.m), left[:, :-1]]), axis=1)
+        return np.tril(z * before), z
 
     def matrix(self, t: np.ndarray) -> np.ndarray:
         factor, _ = self._factor(t)
@@ -74,12 +86,14 @@ class General(Family):
         return out
 
     def slopes(self, t: np.ndarray) -> np.ndarray:
-        factor, length = self._factor(t)
+        factor, z = self._factor(t)
         out = np.zeros((self.n_coordinates, self.m, self.m))
         for k, (i, j) in enumerate(zip(*self.at, strict=True)):
-            change = -factor[i] * factor[i, j]
-            change[j] += 1.0
-            row = factor @ (change / length[i])
+            change = np.zeros(self.m)
+            change[j + 1 : i + 1] = -z[i, j] * factor[i, j + 1 : i + 1]
+            before = np.sqrt(np.sum(factor[i, j : i + 1] ** 2))
+            change[j] = before * (1.0 - z[i, j] ** 2)
+            row = factor @ change
             out[k, i] = row
             out[k, :, i] = row
             out[k, i, i] = 0.0
@@ -103,15 +117,27 @@ class General(Family):
             raise ModelError(
                 f"the correlations given are not positive definite together: the smallest eigenvalue of their matrix is {lowest:.3g}."
             ) from None
-        return (factor / np.diagonal(factor)[:, None])[self.at]
+        left = np.sqrt(np.cumsum(factor[:, ::-1] ** 2, axis=1))[:, ::-1]
+        return np.arctanh((factor / np.where(left > 0, left, 1.0))[self.at])
 
-    def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
+    def edges(self, t: np.ndarray, text: str) -> list[tuple[int, str]]:
         r = self.matrix(t)
-        if np.linalg.eigvalsh(r)[0] > 1e-8:
+        values = np.linalg.eigvalsh(r)
+        if values[0] > _SINGULAR:
             return []
-        sharp = [(k, f"{r[i, j]:.0f}") for k, (j, i) in enumerate(self.pairs) if abs(r[i, j]) > 1 - _EDGE]
-        rank = int(np.sum(np.linalg.eigvalsh(r) > 1e-8))
-        return sharp or [(k, f"part of a matrix of rank {rank}") for k in range(len(self.pairs))]
+        sharp = [
+            (
+                k,
+                f"a correlation, {self.parameters[k].name}, of {text} is estimated as {r[i, j]:.0f}, on the boundary",
+            )
+            for k, (j, i) in enumerate(self.pairs)
+            if abs(r[i, j]) > 1 - _EDGE
+        ]
+        rank = int(np.sum(values > _SINGULAR))
+        said = (
+            f"the correlations of {text} are estimated as those of rank {rank} of {self.m}, on the boundary"
+        )
+        return sharp or [(k, said) for k in range(len(self.pairs))]
 
 
 class Equal(Family):
@@ -151,11 +177,11 @@ class Equal(Family):
         off = (correlation.sum() - self.m) / (self.m * (self.m - 1))
         return self.coordinates(np.array([min(max(off, 0.9 * self.lowest), 0.95)]))
 
-    def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
+    def edges(self, t: np.ndarray, text: str) -> list[tuple[int, str]]:
         place = self._place(t)
         if _EDGE < place < 1.0 - _EDGE:
             return []
-        return [(0, "1" if place > 0.5 else f"{self.lowest:.4g}")]
+        return [(0, self._at(0, "1" if place > 0.5 else f"{self.lowest:.4g}", text))]
 
 
 class Powers(Family):
@@ -226,9 +252,11 @@ class Banded(Family):
                 continue
         return np.zeros(self.n_coordinates)
 
-    def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
-        last = np.flatnonzero(1.0 - np.abs(np.tanh(t)) < _EDGE)
-        return [(int(k), f"{self.natural(t)[k]:.4g} with a singular matrix") for k in last]
+    def edges(self, t: np.ndarray, text: str) -> list[tuple[int, str]]:
+        if (1.0 - np.abs(np.tanh(t)) > _EDGE).all():
+            return []
+        said = f"the correlations of {text} are estimated as those of a singular matrix, on the boundary"
+        return [(k, said) for k in range(len(t))]
 
 
 class Chain(Family):

@@ -11,6 +11,10 @@ import numpy as np
 
 from .base import CrossProducts, NotPositiveDefinite
 
+SMALLEST_PIVOT = 1e-11
+"""Share of a variance left beside the positions before it, below which the matrix is taken as singular."""
+WIDEST = 16.0
+"""Spread of the logs of standard deviations beyond which the smallest is taken as zero."""
 _CHUNK = 2_000_000
 """Numbers of one batch of matrices."""
 
@@ -62,7 +66,11 @@ class Masked:
                 factor = np.linalg.cholesky(np.where(both, v, eye))
             except np.linalg.LinAlgError:
                 raise NotPositiveDefinite("the matrix of the positions is not positive definite") from None
-            log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+            pivots = np.diagonal(factor, axis1=1, axis2=2)
+            variances = np.where(there, np.diagonal(v), 1.0)
+            if not np.min(pivots**2 / variances) > SMALLEST_PIVOT:
+                raise NotPositiveDefinite("the matrix of the positions is not positive definite")
+            log_det = 2.0 * np.log(pivots).sum(axis=1)
             yield (
                 batch,
                 slice(int(first[batch.start]), int(first[batch.stop])),

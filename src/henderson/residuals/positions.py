@@ -17,7 +17,7 @@ from scipy.linalg import lapack, solve_triangular
 from ..errors import DataError, ModelError
 from .base import Bound, CrossProducts, Factor, Layout, NotPositiveDefinite, Parameter, Structure
 from .families import Banded, Chain, Equal, Family, General, Powers, Uncorrelated
-from .masked import Masked, Pattern
+from .masked import SMALLEST_PIVOT, WIDEST, Masked, Pattern
 from .order import one_time, require_whole, said
 
 MAX_POSITIONS = 200
@@ -60,7 +60,7 @@ class Positions(Structure):
 
     def _sd(self, t: np.ndarray) -> np.ndarray:
         log_sd = np.append(0.0, t[: self.n_sd])
-        if np.ptp(log_sd) > 300:
+        if np.ptp(log_sd) > WIDEST:
             raise NotPositiveDefinite("standard deviations out of range")
         return np.exp(log_sd)
 
@@ -129,13 +129,7 @@ class Positions(Structure):
 
     def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
         offset = self.m if self.has_variances else 0
-        return [
-            (
-                offset + j,
-                f"{self.parameters[offset + j].name} of {self.text} is estimated as {said_value}, on the boundary",
-            )
-            for j, said_value in self.family.edges(t[self.n_sd :])
-        ]
+        return [(offset + j, said_of) for j, said_of in self.family.edges(t[self.n_sd :], self.text)]
 
     def diagonal(self, t: np.ndarray) -> np.ndarray:
         if not self.has_variances:
@@ -243,7 +237,8 @@ def _wide(m: np.ndarray, pattern: Pattern) -> np.ndarray:
 
 def _cholesky(v: np.ndarray) -> np.ndarray:
     factor, info = lapack.dpotrf(v, lower=1)
-    if info != 0 or not np.min(np.diagonal(factor)) > 0:
+    pivots = np.diagonal(factor) ** 2
+    if info != 0 or not np.min(pivots / np.diagonal(v)) > SMALLEST_PIVOT:
         raise NotPositiveDefinite("the matrix of the positions is not positive definite")
     return np.tril(factor)
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from ..errors import ModelError
 from .base import Bound, CrossProducts, NotPositiveDefinite, Parameter, Structure
-
-_WIDEST = 300.0
+from .masked import WIDEST
 
 
 class Sections(Structure):
@@ -58,7 +57,7 @@ class Sections(Structure):
 
     def _log_sd(self, t: np.ndarray) -> np.ndarray:
         log_sd = np.append(0.0, t[: self.n_sd])
-        if np.ptp(log_sd) > _WIDEST:
+        if np.ptp(log_sd) > WIDEST:
             raise NotPositiveDefinite("standard deviations out of range")
         return log_sd
 

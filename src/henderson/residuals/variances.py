@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from .base import Parameter
+from .base import NotPositiveDefinite, Parameter
+from .masked import WIDEST
 
 
 class VarianceFunction(ABC):
@@ -75,7 +76,10 @@ class Ident(VarianceFunction):
         return np.zeros(len(self.lower))
 
     def log_sd(self, t: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        out = np.append(0.0, t)[self.codes]
+        each = np.append(0.0, t)
+        if np.ptp(each) > WIDEST:
+            raise NotPositiveDefinite("a standard deviation is zero beside another")
+        out = each[self.codes]
         if not slopes:
             return out, None
         return out, (self.codes == np.arange(1, len(t) + 1)[:, None]).astype(np.float64)
