@@ -1,6 +1,7 @@
 """What a reference grid wants to know of the rows used: where covariates lie, and how often levels meet.
 
-For each numeric column of the fixed part: mean, least, greatest, and its values where it has no more than two. For each
+For each numeric column of the fixed part: mean, least and greatest (rounded inwards), and its values where it has no more
+than two. For each
 factor: counts of its levels. For the factors together (and numeric columns of two values): the cells that occur, with the sum
 of the weights of their rows.
 """
@@ -83,7 +84,7 @@ def summaries(
 
 def _of_numbers(values: Array) -> dict[str, Any]:
     least, greatest = float(np.min(values)), float(np.max(values))
-    record: dict[str, Any] = {"mean": float(np.mean(values)), "least": least, "greatest": greatest}
+    record: dict[str, Any] = {"mean": float(np.mean(values)), **range_of(least, greatest)}
     if np.all((values == least) | (values == greatest)):
         record["values"] = [least] if least == greatest else [least, greatest]
     return record
@@ -110,3 +111,12 @@ def _cells(columns: dict[str, tuple[Any, int]], weights: Array | None) -> dict[s
     total = np.bincount(where, weights=weights, minlength=len(there)).astype(np.float64)
     codes = np.stack(np.unravel_index(there, sizes), axis=1)
     return {"factors": list(columns), "codes": codes.tolist(), "weights": total.tolist()}
+
+
+def range_of(least: float, greatest: float) -> dict[str, float]:
+    """The range of a covariate, to three digits and within the data: a record holds no single row's number."""
+    width = greatest - least
+    if not width > 0:
+        return {"least": least, "greatest": greatest}
+    unit = 10.0 ** (np.floor(np.log10(width)) - 2)
+    return {"least": float(np.ceil(least / unit) * unit), "greatest": float(np.floor(greatest / unit) * unit)}

@@ -16,6 +16,7 @@ from henderson import design as designs
 from henderson.design import Design
 from henderson.design.factors import names_of
 from henderson.design.rows import complete_rows, missing_in
+from henderson.design.summaries import range_of
 from henderson.errors import DataError, ModelError
 from henderson.formula import Formula
 from henderson.formula.expression import Call, Name, Node, walk
@@ -202,7 +203,7 @@ def _correct_means(spec: Mapping[str, Any], seen: dict[str, _Seen], n: int) -> N
         if each is None:
             continue
         if "mean" in record:
-            record |= {"mean": each.total / n, "least": each.least, "greatest": each.greatest}
+            record |= {"mean": each.total / n, **range_of(each.least, each.greatest)}
             record.pop("values", None)
             if each.few is not None:
                 record["values"] = sorted(each.few)
