@@ -410,3 +410,29 @@ def test_covariates_of_variances():
         residual="cor(0 + visit | g)",
         fixed_parameters=held,
     )
+
+
+def test_more_parameters_than_the_rows_carry():
+    _refused(
+        ModelError,
+        "degrees of freedom, which cannot carry",
+        change=lambda t: t.iloc[:5],
+        variance="ident(sex) * power(x)",
+        residual="ar1(0 + time | g)",
+    )
+
+
+def test_a_likelihood_without_bound_is_no_boundary():
+    """The one row of the third visit has a mean of its own: under ML its variance goes to 0, and there is no maximum."""
+    rng = np.random.default_rng(0)
+    visit = [*[0.0] * 10, *[1.0] * 10, 2.0]
+    table = pd.DataFrame({"y": rng.standard_normal(21), "g": [*range(10), *range(10), 0], "visit": visit})
+    fit = hd.gls("y ~ C(visit)", table, residual="diag(0 + visit | g)", reml=False)
+    assert fit.status.verdict == "not converged"
+    assert "without bound" in str(fit.status)
+
+
+def test_theta_has_every_parameter(table):
+    us = hd.gls("y ~ x", table, residual="us(0 + visit | g)")
+    assert len(us.theta) == 10
+    assert len(hd.gls("y ~ x", table, residual="ar1(0 + time | g)").theta) == 1

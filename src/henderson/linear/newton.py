@@ -23,7 +23,7 @@ _DIFFERENCE = 1e-4
 _FLAT = 1e-7
 """Curvature, relative to the largest, below which a direction has none."""
 _CONTRACTION = 0.1
-_MAX_ROUGH, _MAX_NEWTON = 100, 50
+_MAX_ROUGH, _MAX_NEWTON, _MAX_BLOCKED = 100, 50, 4
 
 Function = Callable[[np.ndarray, bool], tuple[float, np.ndarray | None]]
 """(t, whether the gradient is wanted) -> value (infinite where it is not defined), gradient."""
@@ -143,7 +143,7 @@ def _quasi_newton(
         share, new, value, new_gradient = moved
         curvature = _updated(curvature, new - t, new_gradient - gradient)
         t, gradient, taken = new, new_gradient, iteration
-        report(Step(iteration, value, predicted, share, t))
+        report(Step(iteration, value, predicted, abs(share), t))
     return value, t, taken
 
 
@@ -170,14 +170,18 @@ def _updated(curvature: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.
 def _search(
     function: Function, t: np.ndarray, value: float, gradient: np.ndarray, direction: np.ndarray, box: Box
 ) -> tuple[float, np.ndarray, float, np.ndarray] | None:
-    """The longest of ever shorter steps that lowers the function enough; None where none does."""
+    """The longest of ever shorter steps that lowers the function enough; None where none does. The share of the step taken is
+    negative where the first of them led to where the function is not defined."""
     share = min(1.0, _LONGEST / max(float(np.abs(direction).max()), 1e-300))
-    for _ in range(40):
+    sign = 1.0
+    for trial in range(40):
         new = box.inside(t + share * direction)
         lower, new_gradient = function(new, True)
         promised = float(gradient @ (new - t))
         if np.isfinite(lower) and lower <= value + _ARMIJO * promised and new_gradient is not None:
-            return share, new, lower, new_gradient
+            return sign * share, new, lower, new_gradient
+        if trial == 0 and not np.isfinite(lower):
+            sign = -1.0
         share *= 0.35
     return None
 
@@ -188,7 +192,7 @@ def _newton(
     """Newton steps; a Hessian serves as long as each step with it cuts the predicted decrease to a _CONTRACTION of itself."""
     value, gradient = function(t, True)
     assert gradient is not None
-    h, free, before = None, box.free(t, gradient), float("inf")
+    h, free, before, blocked = None, box.free(t, gradient), float("inf"), 0
     for _ in range(_MAX_NEWTON):
         now = box.free(t, gradient)
         fresh = h is None or not np.array_equal(now, free)
@@ -219,7 +223,10 @@ def _newton(
             return Minimum(t, value, gradient, free, predicted, iteration, ok, ends)
         iteration += 1
         share, t, value, gradient = moved
-        report(Step(iteration, value, predicted, share, t))
+        report(Step(iteration, value, predicted, abs(share), t))
+        blocked = blocked + 1 if share < 0 else 0
+        if blocked >= _MAX_BLOCKED:
+            break
     return Minimum(t, value, gradient, free, predicted, iteration, False, _ends(function, t, direction, box))
 
 

@@ -32,7 +32,7 @@ from ..sparse.threads import one_blas_thread
 from .labels import Labels
 from .linear_fit import LinearFit
 
-_MAX_ROUNDS, _SETTLED = 200, 1e-10
+_MAX_ROUNDS, _SETTLED = 100, 1e-10
 """power(fitted): refits, and the relative change of the fitted values at which they end."""
 _MANY = 50_000
 """Rows from which steps are taken from the best of the starts alone."""
@@ -211,7 +211,7 @@ def _fit_covariance(
             criterion = Criterion(covariance, rows, reml, s2)
             minimum = _minimum(criterion, starts, box, on_step)
             found = estimates(criterion, minimum.t)
-            if not iterated:
+            if not iterated or not minimum.converged:
                 return _Fitted(criterion, covariance, minimum, held, found, None)
             renewed = _linear(design, found.beta, rows.coordinates.kept)
             assert fitted is not None

@@ -178,12 +178,10 @@ class LinearFit(Questions, Checks):
     @property
     def theta(self) -> np.ndarray:
         """Parameters of the covariance of the residuals, without the residual variance; () for lm."""
-        residual = self.solution.residual
-        return (
-            np.zeros(0)
-            if residual is None
-            else np.asarray(self.variance_components_columns()["estimate"][:-1])
-        )
+        if self.solution.residual is None:
+            return np.zeros(0)
+        rows = self.variance_components_columns()
+        return np.array([v for name, v in zip(rows["term"], rows["estimate"], strict=True) if name != "Residual"])
 
     @property
     def sigma(self) -> float:

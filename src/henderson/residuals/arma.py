@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ModelError
-from .base import Layout, Parameter, Structure
+from .base import Layout, NotPositiveDefinite, Parameter, Structure
 from .order import one_time, require_whole, series
 from .statespace import Signal, StateSpace, distinct_gaps
 
@@ -81,9 +81,11 @@ class Arma(Signal):
         shock = np.zeros(r, dtype=natural.dtype)
         shock[0] = 1.0
         shock[1 : self.q + 1] = natural[self.p :]
-        stationary = np.linalg.solve(
-            np.eye(r * r) - np.kron(step, step), np.outer(shock, shock).ravel()
-        ).reshape(r, r)
+        equations = np.eye(r * r) - np.kron(step, step)
+        try:
+            stationary = np.linalg.solve(equations, np.outer(shock, shock).ravel()).reshape(r, r)
+        except np.linalg.LinAlgError:
+            raise NotPositiveDefinite("the process is not stationary") from None
         stationary = 0.5 * (stationary + stationary.T) / stationary[0, 0]
         powers = np.stack([np.linalg.matrix_power(step, int(d)) for d in self.gaps])
         return powers, stationary

@@ -24,6 +24,9 @@ from ..errors import ModelError
 from .base import NotPositiveDefinite, Parameter
 from .masked import WIDEST
 
+_LIMIT = 16.0
+"""logit of a share beyond which it is 0 or 1."""
+
 
 class VarianceFunction(ABC):
     """s_i(t) of the n rows of the design, in their order."""
@@ -130,7 +133,7 @@ class Linear(VarianceFunction):
 
 
 class ConstPower(VarianceFunction):
-    """s = const + x^power, as w + (1 - w) (x / its geometric mean)^power; t = (w, power * spread of log x), 0 <= w <= 1."""
+    """s = const + x^power, as w + (1 - w) (x / its geometric mean)^power; t = (logit w, power * spread of log x)."""
 
     def __init__(self, text: str, column: str, x: np.ndarray):
         self.text = text
@@ -143,42 +146,48 @@ class ConstPower(VarianceFunction):
         self.z = (log_x - self.origin) / self.spread
         self.has_zero = not live.all()
         self.parameters = (Parameter(f"const({column})"), Parameter(f"power({column})"))
-        # At x = 0, s is const alone, which must not be 0, and the power must be positive.
-        tiny = 1e-10 if self.has_zero else 0.0
-        self.lower, self.upper = np.array([tiny, tiny if self.has_zero else -np.inf]), np.array([1.0, np.inf])
+        # At x = 0 s is const alone if the power is positive, and infinite otherwise.
+        self.lower = np.array([-np.inf, 1e-10 if self.has_zero else -np.inf])
+        self.upper = np.array([np.inf, np.inf])
 
     def start(self) -> np.ndarray:
-        return np.array([0.3, 0.7 * self.spread])
+        return np.array([-0.8, 0.7 * self.spread])
 
     def log_sd(self, t: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        w, power = t
-        x = np.exp(np.where(np.isfinite(self.z), power * self.z, -np.inf))
-        s = w + (1.0 - w) * x
+        log_w, log_rest = -np.logaddexp(0.0, -t[0]), -np.logaddexp(0.0, t[0])
+        log_x = np.where(np.isfinite(self.z), t[1] * np.where(np.isfinite(self.z), self.z, 0.0), -np.inf)
+        log_s = np.logaddexp(log_w, log_rest + log_x)
         if not slopes:
-            return np.log(s), None
-        with np.errstate(invalid="ignore"):
-            zx = np.where(x > 0, self.z * x, 0.0)
-        return np.log(s), np.stack([(1.0 - x) / s, (1.0 - w) * zx / s])
+            return log_s, None
+        constant, power = np.exp(log_w - log_s), np.exp(log_rest + log_x - log_s)
+        z = np.where(np.isfinite(self.z), self.z, 0.0)
+        return log_s, np.stack([np.exp(log_rest) * constant - np.exp(log_w) * power, z * power])
 
     def natural(self, t: np.ndarray) -> np.ndarray:
-        w, power = t[0], t[1] / self.spread
-        with np.errstate(divide="ignore", over="ignore"):
-            return np.array([w / (1.0 - w) * np.exp(power * self.origin) if w < 1 else np.inf, power])
+        power = t[1] / self.spread
+        if t[0] < -_LIMIT:
+            return np.array([0.0, power])
+        with np.errstate(over="ignore"):
+            return np.array([np.exp(t[0] + power * self.origin) if t[0] < _LIMIT else np.inf, power])
 
     def coordinates(self, natural: np.ndarray) -> np.ndarray:
         const, power = map(float, natural)
         if not const >= 0:
             raise ModelError(f"variance: the constant of {self.text} is not negative.")
-        relative = const * np.exp(-power * self.origin)
-        return np.array([relative / (1.0 + relative), power * self.spread])
+        logit = np.log(const) - power * self.origin if const > 0 else -2.0 * _LIMIT
+        return np.array([logit, power * self.spread])
 
     def log_scale(self, t: np.ndarray) -> float:
-        return float(t[1] / self.spread * self.origin - np.log1p(-t[0])) if t[0] < 1 else 0.0
+        power = t[1] / self.spread * self.origin
+        return float(power + np.logaddexp(0.0, t[0])) if t[0] < _LIMIT else 0.0
 
     def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
-        if t[0] <= self.lower[0]:
+        if t[0] < -_LIMIT:
             return [(0, f"the constant of {self.text} is estimated as 0, on the boundary")]
-        if t[0] >= 1.0 - 1e-9:
-            said = f"the constant of {self.text} is estimated as infinite, on the boundary: the variance does not change with it"
+        if t[0] > _LIMIT:
+            said = (
+                f"the constant of {self.text} is estimated as infinite, on the boundary: the variance does not change "
+                "with the covariate, or in its smallest values alone"
+            )
             return [(0, said), (1, said)]
         return []
