@@ -91,7 +91,7 @@ def _walk(node: Node, steps: list[Callable[[np.ndarray], Jet]], spec: Mapping[st
         power = _constant(node.exponent)
         if not power:
             return None
-        steps.append(_power(1.0 / power))
+        steps.append(_root(power))
         return _walk(node.base, steps, spec)
     if isinstance(node, Call):
         return _walk_call(node, steps, spec)
@@ -142,7 +142,7 @@ def _walk_chain(node: Chain, steps: list[Callable[[np.ndarray], Jet]], spec: Map
             return None
         steps.append(_affine(1.0 / factor, 0.0))
         if op == "/":
-            steps.append(_power(-1.0))
+            steps.append(_root(-1.0))
     else:
         return None
     return _walk(operand, steps, spec)
@@ -184,6 +184,7 @@ def _exponential(base: float) -> Callable[[np.ndarray], Jet]:
 
 
 def _logarithm(x: np.ndarray) -> Jet:
+    x = np.maximum(x, 0.0)
     return np.log(x), 1.0 / x, -1.0 / x**2, 2.0 / x**3
 
 
@@ -193,13 +194,19 @@ def _square(x: np.ndarray) -> Jet:
     return x**2, 2.0 * x, np.full_like(x, 2.0), np.zeros_like(x)
 
 
-def _power(q: float) -> Callable[[np.ndarray], Jet]:
+def _root(power: float) -> Callable[[np.ndarray], Jet]:
+    """The inverse of y**power: below 0 it is at 0, except for odd whole powers."""
+    q = 1.0 / power
+    odd = float(power).is_integer() and power % 2 == 1.0
+
     def step(x: np.ndarray) -> Jet:
+        sign = np.sign(x) if odd else np.ones_like(x)
+        size = np.abs(x) if odd else np.maximum(x, 0.0)
         return (
-            x**q,
-            q * x ** (q - 1.0),
-            q * (q - 1.0) * x ** (q - 2.0),
-            q * (q - 1.0) * (q - 2.0) * x ** (q - 3.0),
+            sign * size**q,
+            q * size ** (q - 1.0),
+            sign * q * (q - 1.0) * size ** (q - 2.0),
+            q * (q - 1.0) * (q - 2.0) * size ** (q - 3.0),
         )
 
     return step

@@ -39,6 +39,8 @@ from .multiplicity import (
 from .protocol import LinearEstimates
 from .student import require_level
 
+_NEAR = 0.05
+"""Share of its range to both sides of its mean between which a covariate is tested."""
 _TYPES = ("link", "response")
 
 
@@ -300,7 +302,11 @@ class Estimates:
         sigma = self.options.sigma
         value, slope = back(estimate, sigma)
         ends = np.stack([back(low, sigma)[0], back(high, sigma)[0]])
-        return value, np.abs(slope) * error, np.min(ends, axis=0), np.max(ends, axis=0)
+        low, high = np.min(ends, axis=0), np.max(ends, axis=0)
+        # Limits on both sides of a pole, such as that of 1 / y at 0: the interval has no end there.
+        above, below = value > high, value < low
+        low, high = np.where(above, high, low), np.where(below, low, high)
+        return value, np.abs(slope) * error, np.where(below, -np.inf, low), np.where(above, np.inf, high)
 
     def _labels(self) -> dict[str, Any]:
         order = (*self.functions.names, *self.functions.by)
@@ -472,7 +478,7 @@ def joint_tests(
 ) -> dict[str, Any]:
     """F tests of each term in marginal means, within the levels of `by`. See `Questions.joint_tests`."""
     _known_weights(weights)
-    _known_df(df, "joint_tests")
+    _known_df(fit, df, "joint_tests")
     groups = () if by is None else read_specs(by, None)[0]
     known = fixed_names(fit.spec)
     for name in groups:
@@ -481,7 +487,9 @@ def joint_tests(
     for name in known:
         record = fit.spec["columns"][name]
         if "levels" not in record and name not in (at or {}) and name not in groups and "least" in record:
-            ends[name] = sorted({record["least"], record["greatest"]})
+            half = _NEAR * (record["greatest"] - record["least"])
+            if half > 0 and "values" not in record:
+                ends[name] = [record["mean"] - half, record["mean"] + half]
     grid = ReferenceGrid(fit, {**ends, **(at or {})})
     out: dict[str, list[Any]] = {}
     varying = {v.name for v in grid.variables if len(v.values) > 1}
@@ -580,7 +588,7 @@ def _options(
     asked: str,
 ) -> Options:
     require_level(level, asked)
-    _known_df(df, asked)
+    _known_df(fit, df, asked)
     if type not in _TYPES:
         raise ModelError(f"{asked}: type is 'link' or 'response', not {type!r}.")
     back = back_transform(fit.spec) if type == "response" else None
@@ -594,10 +602,12 @@ def _options(
     return Options(level, df, method_named(adjust), back, spread)
 
 
-def _known_df(df: Any, asked: str) -> None:
-    if df is None or isinstance(df, str):
+def _known_df(fit: LinearEstimates, df: Any, asked: str) -> None:
+    if df is None:
         return
-    if isinstance(df, bool) or not isinstance(df, (int, float, np.number)) or not df > 0:
+    if isinstance(df, str):
+        fit.denominator_df(np.zeros((0, fit.columns.rank)), df)
+    elif isinstance(df, bool) or not isinstance(df, (int, float, np.number)) or not df > 0:
         raise ModelError(f"{asked}: df is the name of a method or a number above 0, not {df!r}.")
 
 
@@ -655,7 +665,8 @@ def _contrasts(
             made = _products(functions, places, names, method, reference, reverse)
         else:
             levels = [label_of([functions.labels[n][i] for n in names], numbered) for i in places]
-            made = contrast_set(method, levels, reference, reverse)
+            control = _place_of(reference, functions, places, names, levels)
+            made = contrast_set(method, levels, control, reverse)
         default, pairwise, control = made.adjust, made.pairwise, made.control
         ratio = ratio and bool(np.abs(made.coefficients.sum(axis=1)).max() < 1e-12)
         for row, name in zip(made.coefficients, made.ratios if ratio else made.names, strict=True):
@@ -693,6 +704,16 @@ def _contrasts(
     notes += level_notes(means.fit, options)
     members = [tuple(int(i) for i in np.flatnonzero(u)) for u in used]
     return Contrasts(means.fit, made_of, options, notes, members, pairwise, control)
+
+
+def _place_of(
+    reference: Any, functions: Functions, places: np.ndarray, names: tuple[str, ...], levels: list[str]
+) -> Any:
+    """The control by its level, where that is not what it is called in a contrast."""
+    if reference is None or len(names) > 1 or str(reference) in levels:
+        return reference
+    values = [str(functions.labels[names[0]][i]) for i in places]
+    return levels[values.index(str(reference))] if str(reference) in values else reference
 
 
 def _shown_with(functions: Functions, names: tuple[str, ...]) -> list[str]:

@@ -19,7 +19,11 @@ from .grid import Margins, ReferenceGrid, fixed_names, require_variable
 from .protocol import LinearEstimates
 
 _SHARE = 1e-3
-"""h, as a share of the range of the covariate (of its size, where the range is not known)."""
+"""The first h, as a share of the range of the covariate (of its size, where that is not known)."""
+_SMALLEST = 7
+"""Sizes of h that are tried, each an eighth of the one before."""
+_SAME = 1e-11
+"""Relative change of a derivative that is rounding."""
 _CENTRAL = ((-2.0, 1.0 / 12.0), (-1.0, -2.0 / 3.0), (1.0, 2.0 / 3.0), (2.0, -1.0 / 12.0))
 _FORWARD = ((0.0, -25.0 / 12.0), (1.0, 4.0), (2.0, -3.0), (3.0, 4.0 / 3.0), (4.0, -1.0 / 4.0))
 _BACKWARD = tuple((-step, -weight) for step, weight in _FORWARD)
@@ -62,7 +66,7 @@ def slopes(
 
 
 def derivative(grid: ReferenceGrid, variable: str, kept: Sequence[str], weights: str, step: float) -> Margins:
-    """d/d variable of the rows of `grid.margins`.
+    """d/d variable of the rows of `grid.margins`: steps are made smaller until that changes nothing.
 
     Raises
     ------
@@ -70,11 +74,23 @@ def derivative(grid: ReferenceGrid, variable: str, kept: Sequence[str], weights:
     """
     problem: Exception | None = None
     for scheme in (_CENTRAL, _FORWARD, _BACKWARD):
-        for shrink in (1.0, 1e-1, 1e-2):
+        last, best, least = None, None, np.inf
+        for halving in range(_SMALLEST):
             try:
-                return _difference(grid, variable, kept, weights, step * shrink, scheme)
+                made = _difference(grid, variable, kept, weights, step / 8.0**halving, scheme)
             except DataError as error:
                 problem = problem or error
+                continue
+            if last is not None:
+                size = np.nanmax(np.abs(made.rows), initial=1e-300)
+                change = float(np.nanmax(np.abs(made.rows - last.rows), initial=0.0)) / size
+                if change < least:
+                    best, least = made, change
+                if change < _SAME:
+                    break
+            last = made
+        if best is not None:
+            return best
     assert problem is not None
     raise problem
 
