@@ -108,7 +108,11 @@ def predict(
     variance = _variance(fit, rows, random_effects)
     columns = {"estimate": estimate, "std_error": np.sqrt(variance)}
     if interval:
-        half = _half_width(fit, rows, variance, random_effects, interval, level)
+        if interval == "prediction":
+            error = _error_variances(fit, data, rows, estimate)
+            half = _prediction_half_width(fit, rows, variance, error, random_effects, level)
+        else:
+            half = _half_width(fit, rows, variance, random_effects, level)
         columns |= {"conf_low": estimate - half, "conf_high": estimate + half}
     return frames.give_back({name: rows.spread(v) for name, v in columns.items()}, rows.library)
 
@@ -302,19 +306,41 @@ def _variance(fit: Predictable, rows: Rows, random_effects: bool) -> np.ndarray:
 
 
 def _half_width(
-    fit: Predictable, rows: Rows, variance: np.ndarray, random_effects: bool, interval: str, level: float
+    fit: Predictable, rows: Rows, variance: np.ndarray, random_effects: bool, level: float
 ) -> np.ndarray:
-    linear = not fit.solution.covariances
-    if interval == "confidence":
-        normal = random_effects or not rows.x.shape[1]
-        df = np.full(len(variance), np.inf) if normal else _each_once(fit.denominator_df, rows.x)
-        return quantile(level, df) * np.sqrt(variance)
-    total = variance + fit.solution.scale2 / rows.weights
+    """Of the interval of the mean."""
+    normal = random_effects or not rows.x.shape[1]
+    df = np.full(len(variance), np.inf) if normal else _each_once(fit.denominator_df, rows.x)
+    return quantile(level, df) * np.sqrt(variance)
+
+
+def _error_variances(fit: Predictable, data: Any, rows: Rows, estimate: np.ndarray) -> np.ndarray:
+    """Residual variance of a new record at each row."""
+    of_rows = getattr(fit, "error_variances", None)
+    if of_rows is None:
+        return fit.solution.scale2 / rows.weights
+    values = of_rows(data, rows.spread(estimate) if data is not None else estimate)
+    if np.ndim(values) and data is not None and rows.place is not None:
+        values = values[rows.place]
+    return values / rows.weights
+
+
+def _prediction_half_width(
+    fit: Predictable,
+    rows: Rows,
+    variance: np.ndarray,
+    error: np.ndarray,
+    random_effects: bool,
+    level: float,
+) -> np.ndarray:
+    """Of the interval of one new record."""
+    total = variance + error
     if not random_effects:
         for z, sigma in zip(rows.z, fit.solution.covariances, strict=True):
             total = total + np.einsum("ij,jk,ik->i", z, sigma, z)
-    spread_df = float(fit.df_residual) if linear else np.inf
-    return quantile(level, np.full(len(total), spread_df)) * np.sqrt(total)
+    # without random effects the spread of a new record is estimated with the residual degrees of freedom
+    df = np.inf if fit.solution.covariances else float(fit.df_residual)
+    return quantile(level, np.full(len(total), df)) * np.sqrt(total)
 
 
 def _each_once(of_rows: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> np.ndarray:

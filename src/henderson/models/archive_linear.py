@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ..design.estimability import ColumnSpace
 from ..errors import DataError
 from ..frame import library_here
+from ..inference.new_variances import Spoken
 from ..linear.solution import Coordinates, LinearSolution
 from .archive_shared import Arrays, labels_of, saved_of, shared_record, status_of
 from .linear_fit import LinearFit
@@ -58,7 +59,14 @@ def record_of(fit: LinearFit) -> dict[str, Any]:
             name: [_number(v) if isinstance(v, (float, np.floating)) else str(v) for v in values]
             for name, values in parts.items()
         }
-        out["residual"] = {"n_parameters": int(residual.n_parameters), "table": table}
+        spoken = fit.spoken
+        out["residual"] = {
+            "n_parameters": int(residual.n_parameters),
+            "table": table,
+            "spoken": None
+            if spoken is None
+            else {**asdict(spoken), "first_levels": dict(spoken.first_levels)},
+        }
     return out
 
 
@@ -128,7 +136,17 @@ def fit_of(record: dict[str, Any], arrays: Arrays) -> LinearFit:
         library_here(str(record["library"])),
         status=status_of(record["status"]),
         saved=saved,
+        spoken=_spoken(record),
     )
+
+
+def _spoken(record: dict[str, Any]) -> Spoken | None:
+    said = record.get("residual", {}).get("spoken")
+    if said is None:
+        return None
+    texts = [None if said[name] is None else str(said[name]) for name in ("residual", "variance")]
+    first = {str(term): str(level) for term, level in said["first_levels"].items()}
+    return Spoken(texts[0], texts[1], bool(said["known"]), first)
 
 
 def _residual(record: dict[str, Any], arrays: Arrays, p: int, saved: Saved) -> SavedResidual | None:

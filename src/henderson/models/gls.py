@@ -18,6 +18,7 @@ from ..errors import FormulaError, ModelError
 from ..formula.residual import Residual, read_residual
 from ..formula.terms import Formula, VarianceTerm
 from ..frame import Frame
+from ..inference.new_variances import Spoken
 from ..linear.gls import Criterion, Estimates, FittedResidual, estimates, standard_rows
 from ..linear.newton import Box, Minimum, minimise
 from ..linear.solution import Coordinates as LinearCoordinates
@@ -27,6 +28,7 @@ from ..residuals import catalogue
 from ..residuals.base import Layout, Structure
 from ..residuals.covariance import RESIDUAL, Covariance
 from ..residuals.independent import Independent
+from ..residuals.layout import product_codes
 from ..residuals.read_variances import variance_functions
 from ..sparse.threads import one_blas_thread
 from .labels import Labels
@@ -107,7 +109,7 @@ def gls(
     with one_blas_thread():
         rows = standard_rows(design.X, _response(design), design.offset)
         fitted = _fit_covariance(model, rows, bool(reml), fixed_parameters, start, verbose)
-        return _finish(formula, design, frame, fitted)
+        return _finish(formula, design, frame, fitted, model.spoken(residual, variance))
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,15 @@ class _Model:
         if self.residual is None:
             return Independent(design.n)
         return catalogue.build(self.residual, self.frame, design.rows, design.n)
+
+    def spoken(self, residual: str | None, variance: str | None) -> Spoken:
+        """The user's words, and the levels whose standard deviation is 1."""
+        first = {}
+        for term in self.functions:
+            if term.kind == "ident":
+                _, labels = product_codes(term.columns, self.frame, self.design.rows, self.design.n)
+                first[term.text] = str(labels[0])
+        return Spoken(residual, variance, self.known is not None, first)
 
     def covariance(self, structure: Structure, fitted: np.ndarray | None) -> Covariance:
         design = self.design
@@ -310,7 +321,7 @@ def _described(model: _Model) -> str:
     return " with ".join(part for part in parts if part) or "independent residuals"
 
 
-def _finish(formula: str, design: Design, frame: Frame, fitted: _Fitted) -> LinearFit:
+def _finish(formula: str, design: Design, frame: Frame, fitted: _Fitted, spoken: Spoken) -> LinearFit:
     criterion, found = fitted.criterion, fitted.found
     coordinates = criterion.rows.coordinates
     residual = FittedResidual(fitted.covariance, criterion, fitted.minimum, fitted.held, found.root)
@@ -335,7 +346,8 @@ def _finish(formula: str, design: Design, frame: Frame, fitted: _Fitted) -> Line
         scale_known=criterion.s2 is not None,
         residual=residual,
     )
-    return LinearFit(labels, solution, space, design.library, design, frame, _status(fitted, residual))
+    status = _status(fitted, residual)
+    return LinearFit(labels, solution, space, design.library, design, frame, status, spoken=spoken)
 
 
 def _aliases(design: Design, coordinates: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from .. import formula as formulas
 from ..design.estimability import ColumnSpace
 from ..errors import ModelError, NotAvailableError
 from ..frame import give_back
+from ..inference.new_variances import Spoken
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.student import quantile, require_level, two_sided_p
 from ..inference.whitened import whitened
@@ -51,6 +52,7 @@ class LinearFit(Questions, Checks):
         status: Status | None = None,
         saved: Saved | None = None,
         notes: tuple[str, ...] = (),
+        spoken: Spoken | None = None,
     ):
         self.labels = labels
         self.solution = solution
@@ -61,6 +63,7 @@ class LinearFit(Questions, Checks):
         self._design = design
         self._saved = saved
         self._notes = notes
+        self.spoken = spoken
 
     # -- facts -------------------------------------------------------------------------------------------
 
@@ -87,8 +90,8 @@ class LinearFit(Questions, Checks):
         """What the formula does not say: weights, an offset given apart, another covariance of the coefficients."""
         if self._saved is not None:
             return self._saved.notes
-        notes = [*input_notes(self.design, self.spec), *self._notes]
-        return tuple(notes)
+        spoken = () if self.spoken is None else self.spoken.notes
+        return (*spoken, *input_notes(self.design, self.spec), *self._notes)
 
     @property
     def formula(self) -> str:
@@ -181,7 +184,9 @@ class LinearFit(Questions, Checks):
         if self.solution.residual is None:
             return np.zeros(0)
         rows = self.variance_components_columns()
-        return np.array([v for name, v in zip(rows["term"], rows["estimate"], strict=True) if name != "Residual"])
+        return np.array(
+            [v for name, v in zip(rows["term"], rows["estimate"], strict=True) if name != "Residual"]
+        )
 
     @property
     def sigma(self) -> float:
@@ -329,6 +334,7 @@ class LinearFit(Questions, Checks):
             self.frame,
             self.status,
             notes=(f"covariance of the coefficients: {wanted.text}",),
+            spoken=self.spoken,
         )
 
     # -- rows --------------------------------------------------------------------------------------------
@@ -421,8 +427,6 @@ class LinearFit(Questions, Checks):
         An array, one value a row of `data`, NaN where a column is missing; with se or interval a table: estimate,
         std_error, conf_low, conf_high.
         """
-        if interval == "prediction" and self.generalised:
-            weights = self._precision_of_new(data, weights)
         return predict(
             self,  # type: ignore[arg-type]
             data,
@@ -434,16 +438,22 @@ class LinearFit(Questions, Checks):
             weights=weights,
         )
 
-    def _precision_of_new(self, data: Any, weights: Any) -> Any:
-        """Precision of a new record relative to s2. That of a variance which differs between rows is known in the rows of the
-        fit alone."""
+    def error_variances(self, data: Any, fitted: np.ndarray) -> np.ndarray | float:
+        """Variance of the error of a new record at each row of a table (None: of the rows used), before its own weight.
+
+        fitted : (n,) predicted means of those rows.
+        """
         residual = self.solution.residual
-        assert residual is not None
-        if np.ptp(residual.standard_deviations) <= 1e-12 * np.max(residual.standard_deviations):
-            return weights
-        raise NotAvailableError(
-            "predict: the variance of new records differs between rows in this model, and is not worked out for new rows yet. "
-            'Ask for interval="confidence", or add the variance you expect to std_error squared.'
+        if residual is None:
+            return self.solution.scale2
+        if data is None:
+            weights = 1.0 if self.design.weights is None else self.design.weights
+            return self.solution.scale2 * residual.standard_deviations**2 * weights
+        from ..inference.new_variances import new_variances
+
+        assert self.spoken is not None
+        return new_variances(
+            self.spoken, self.variance_components_columns(), self.solution.scale2, data, fitted
         )
 
     def simulate(self, n: int | None = None, seed: int | np.random.Generator | None = None) -> np.ndarray:
