@@ -318,11 +318,11 @@ def _error_variances(fit: Predictable, data: Any, rows: Rows, estimate: np.ndarr
     """Residual variance of a new record at each row."""
     of_rows = getattr(fit, "error_variances", None)
     if of_rows is None:
-        return fit.solution.scale2 / rows.weights
+        return np.asarray(fit.solution.scale2 / rows.weights)
     values = of_rows(data, rows.spread(estimate) if data is not None else estimate)
     if np.ndim(values) and data is not None and rows.place is not None:
         values = values[rows.place]
-    return values / rows.weights
+    return np.asarray(values / rows.weights)
 
 
 def _prediction_half_width(
