@@ -46,6 +46,8 @@ _RANK = 1e-9
 _STEP, _REACH = 0.1, 8.5
 SHIFTS, DIRECTIONS = 8, 2**15
 """Of the net: shifts, each of so many directions."""
+_MANY = 60
+"""Comparisons beyond which half as many do, for time."""
 _GROUPS = 8192
 _SEED = 20_240_229
 
@@ -411,7 +413,8 @@ def _by_net(faces: list[Array], m: int, rank: int) -> Maximum:
     from scipy.stats import qmc
 
     d = rank - 1
-    net = qmc.Sobol(d, scramble=False).random(DIRECTIONS)
+    count = DIRECTIONS if m <= _MANY else DIRECTIONS // 2
+    net = qmc.Sobol(d, scramble=False).random(count)
     rng = np.random.default_rng(_SEED)
     each = []
     for _ in range(SHIFTS):
@@ -419,7 +422,7 @@ def _by_net(faces: list[Array], m: int, rank: int) -> Maximum:
         normal = ndtri(np.clip(u, 1e-15, 1.0 - 1e-15))
         w = normal / np.linalg.norm(normal, axis=1)[:, None]
         pooled = np.concatenate([(w @ f.T).max(axis=1) for f in faces])
-        each.append(_radial(*_grouped(pooled, 1.0 / DIRECTIONS), d))
+        each.append(_radial(*_grouped(pooled, 1.0 / count), d))
 
     @lru_cache(maxsize=4)
     def table(key: bytes) -> Array:

@@ -236,7 +236,8 @@ class Questions:
         df: Any = None,
     ) -> Any:
         """F tests of the terms in marginal means: that the means of a factor are equal, that two do not interact ...; with `by`,
-        within each combination of its levels ("simple effects"). Covariates are tested close to their mean. What cannot be estimated is left out of a test, which then has a note.
+        within each combination of its levels ("simple effects"). Covariates are tested close to their mean. What cannot be
+        estimated is left out of a test, which then has a note.
 
         Columns: the variables `by`, term, df1, df2, statistic, p_value; and note.
         """
