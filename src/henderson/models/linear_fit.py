@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,13 +16,13 @@ from ..errors import ModelError, NotAvailableError
 from ..frame import give_back
 from ..inference.new_variances import Spoken
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
-from ..inference.student import quantile, require_level, two_sided_p
+from ..inference.student import require_level
 from ..inference.whitened import whitened
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
 from .checks import Checks
+from .fit import Fit
 from .labels import Labels
-from .questions import Questions
 from .saved import Saved, input_notes
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 RESIDUALS = ("response", "pearson", "standardized", "studentized", "normalized")
 
 
-class LinearFit(Questions, Checks):
+class LinearFit(Fit, Checks):
     """A fitted linear model: `hd.lm` (OLS, WLS) or `hd.gls`.
 
     Tables are data frames in the caller's own library. Properties are facts, computed when first asked for; methods are
@@ -73,19 +72,6 @@ class LinearFit(Questions, Checks):
         return self.solution.residual is not None
 
     @property
-    def design(self) -> Design:
-        """The rows of the fit; a loaded fit has none, nor has one whose rows stayed in their file."""
-        if self._design is None:
-            assert self._saved is not None
-            raise self._saved.no_rows()
-        return self._design
-
-    @cached_property
-    def spec(self) -> Mapping[str, Any]:
-        """What makes the columns of the model again from a new table; JSON holds it."""
-        return self.design.spec if self._saved is None else self._saved.spec
-
-    @property
     def model_notes(self) -> tuple[str, ...]:
         """What the formula does not say: weights, an offset given apart, another covariance of the coefficients."""
         if self._saved is not None:
@@ -94,19 +80,9 @@ class LinearFit(Questions, Checks):
         return (*spoken, *input_notes(self.design, self.spec), *self._notes)
 
     @property
-    def formula(self) -> str:
-        """The model as the user wrote it."""
-        return self.labels.formula
-
-    @property
     def reml(self) -> bool:
         """Whether the variance parameters maximise the restricted likelihood (gls by REML)."""
         return self.solution.reml
-
-    @property
-    def nobs(self) -> int:
-        """Rows used."""
-        return self.solution.coordinates.n
 
     @property
     def npar(self) -> int:
@@ -119,21 +95,6 @@ class LinearFit(Questions, Checks):
     def df_residual(self) -> int:
         """nobs - rank of X."""
         return self.solution.df_residual
-
-    @property
-    def deviance(self) -> float:
-        """-2 log likelihood; under REML the REML criterion."""
-        return self.solution.deviance
-
-    @property
-    def loglik(self) -> float:
-        """The (restricted) log likelihood at the estimates."""
-        return -0.5 * self.deviance
-
-    @property
-    def aic(self) -> float:
-        """deviance + 2 npar."""
-        return self.deviance + 2.0 * self.npar
 
     @property
     def bic(self) -> float:
@@ -189,44 +150,9 @@ class LinearFit(Questions, Checks):
         )
 
     @property
-    def sigma(self) -> float:
-        """Residual standard deviation, sqrt(RSS / (n - rank X))."""
-        return float(np.sqrt(self.solution.scale2))
-
-    @property
-    def coefficients(self) -> np.ndarray:
-        """BLUE of the fixed effects, in the order of `fixed_effects`."""
-        return self.solution.beta
-
-    @property
-    def vcov(self) -> np.ndarray:
-        """Covariance matrix of the coefficients, in the order of `fixed_effects`."""
-        return self.solution.vcov
-
-    @property
-    def vcov_root(self) -> np.ndarray:
-        """C (rank, rank) with C C' = vcov."""
-        return self.solution.vcov_root
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """Columns of X left out because they are linear combinations of those before them."""
-        return self.labels.dropped
-
-    @property
     def aliases(self) -> np.ndarray:
         """(rank, dropped): each dropped column of X as a combination of the kept ones."""
         return self.columns.aliases
-
-    @property
-    def n_dropped(self) -> int:
-        """Rows left out because a column the model uses was missing there."""
-        return self.design.n_dropped if self._saved is None else self._saved.n_dropped
-
-    @property
-    def rows_note(self) -> str:
-        """How many rows were left out and which columns were missing there; "" when none."""
-        return self.design.dropped if self._saved is None else self._saved.rows_note
 
     @property
     def sequential_root(self) -> np.ndarray:
@@ -237,6 +163,11 @@ class LinearFit(Questions, Checks):
     def has_sums_of_squares(self) -> bool:
         """Whether tests of terms are ratios of mean squares: least squares with its own covariance."""
         return not self.generalised and self.solution.robust is None
+
+    @property
+    def vcov_root(self) -> np.ndarray:
+        """C (rank, rank) with C C' = vcov."""
+        return self.solution.vcov_root
 
     @property
     def df_method(self) -> str:
@@ -264,41 +195,6 @@ class LinearFit(Questions, Checks):
         raise _unknown_df(method)
 
     # -- tables ------------------------------------------------------------------------------------------
-
-    @cached_property
-    def fixed_effects(self):
-        """term, estimate, std_error, df, statistic, p_value, conf_low, conf_high (95 %)."""
-        return give_back(self.fixed_effects_columns(), self.library)
-
-    def fixed_effects_columns(self, level: float = 0.95) -> dict[str, Any]:
-        """`fixed_effects` as plain columns, with intervals of the given level."""
-        require_level(level, "fixed_effects")
-        beta = self.coefficients
-        std_error = np.sqrt(np.diag(self.vcov))
-        df = self.denominator_df(np.eye(len(beta)))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            statistic = beta / std_error
-        half = quantile(level, df) * std_error
-        return {
-            "term": list(self.labels.fixed),
-            "estimate": beta,
-            "std_error": std_error,
-            "df": df,
-            "statistic": statistic,
-            "p_value": two_sided_p(statistic, df),
-            "conf_low": beta - half,
-            "conf_high": beta + half,
-        }
-
-    @cached_property
-    def variance_components(self):
-        """group, term, estimate, std_error, bound: the parameters of the covariance of the residuals on their natural
-        scale, the residual variance last.
-
-        `bound` is "P" (inside its range), "B" (on the boundary; no standard error) or "F" (held by the user), as ASReml
-        marks them.
-        """
-        return give_back(self.variance_components_columns(), self.library)
 
     def variance_components_columns(self) -> dict[str, list]:
         """`variance_components` as plain columns."""
@@ -342,16 +238,6 @@ class LinearFit(Questions, Checks):
     @cached_property
     def _fitted(self) -> np.ndarray:
         return linear_predictor(self.solution, fitted_rows(self), random_effects=False)  # type: ignore[arg-type]
-
-    @property
-    def fitted(self) -> np.ndarray:
-        """X b (+ offset) for each row of the data, in its order; NaN where a row was left out."""
-        return spread(self._fitted, self.design.rows, self.design.n_read)
-
-    @property
-    def residuals(self) -> np.ndarray:
-        """Response minus fitted, for each row of the data, in its order; NaN where a row was left out."""
-        return self.residuals_as("response")
 
     @property
     def leverage(self) -> np.ndarray:
@@ -477,12 +363,6 @@ class LinearFit(Questions, Checks):
 
         return refit(self, response)
 
-    def save(self, path: Any) -> None:
-        """Write the fit to a zip of JSON and .npy arrays (see `models.archive`). It holds no rows of the data."""
-        from .archive import save
-
-        save(self, path)
-
     # -- reports -----------------------------------------------------------------------------------------
 
     @cached_property
@@ -528,19 +408,8 @@ class LinearFit(Questions, Checks):
 
         return Plots(self)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise ModelError(
-            "a fit is not pickled (nor copied): fit.save(path) writes it, and henderson.load(path) reads it, "
-            "in another process too."
-        )
-
     def __repr__(self) -> str:
         return f"<LinearFit {self.formula} | {self.nobs} rows, sigma {self.sigma:.6g}; print(fit.summary()) for more>"
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(self.summary())}</pre>"
 
 
 def _unknown_df(method: str) -> ModelError:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,11 @@ from ..errors import ModelError, NotAvailableError
 from ..frame import give_back
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.satterthwaite import degrees_of_freedom
-from ..inference.student import quantile, require_level, two_sided_p
+from ..inference.student import require_level
 from ..mixed.solution import Solution
 from ..mixed.verdict import Status, singular_pairs
+from .fit import Fit
 from .labels import Labels
-from .questions import Questions
 from .saved import Saved, input_notes
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _NO_LEVERAGE_LEFT = 1e-10
 RESIDUALS = ("response", "pearson", "standardized", "marginal")
 
 
-class MixedFit(Questions):
+class MixedFit(Fit):
     """A fitted linear mixed model.
 
     Tables are data frames in the caller's own library. Properties are facts, computed when first asked
@@ -63,29 +63,14 @@ class MixedFit(Questions):
     # -- facts -------------------------------------------------------------------------------------------
 
     @cached_property
-    def spec(self) -> Mapping[str, Any]:
-        """What makes the columns of the model again from a new table; JSON holds it."""
-        return self.design.spec if self._saved is None else self._saved.spec
-
-    @cached_property
     def status(self) -> Status:
         """One verdict: converged, boundary or not converged, with what is left to gain and what to do."""
         return self._status() if callable(self._status) else self._status
 
     @property
-    def formula(self) -> str:
-        """The model as the user wrote it."""
-        return self.labels.formula
-
-    @property
     def reml(self) -> bool:
         """Whether the variances maximise the restricted likelihood (True) or the likelihood (False)."""
         return self.solution.problem.reml
-
-    @property
-    def nobs(self) -> int:
-        """Rows used."""
-        return self.solution.coordinates.n
 
     @property
     def npar(self) -> int:
@@ -102,29 +87,9 @@ class MixedFit(Questions):
         return self.nobs - self.npar
 
     @property
-    def deviance(self) -> float:
-        """-2 log likelihood; under REML the REML criterion."""
-        return self.solution.deviance
-
-    @property
-    def loglik(self) -> float:
-        """The (restricted) log likelihood at the estimates."""
-        return -0.5 * self.deviance
-
-    @property
-    def aic(self) -> float:
-        """deviance + 2 npar."""
-        return self.deviance + 2.0 * self.npar
-
-    @property
     def bic(self) -> float:
         """deviance + log(nobs) npar."""
         return self.deviance + float(np.log(self.nobs)) * self.npar
-
-    @property
-    def sigma(self) -> float:
-        """Residual standard deviation."""
-        return float(np.sqrt(self.solution.scale2))
 
     @property
     def theta(self) -> np.ndarray:
@@ -141,39 +106,6 @@ class MixedFit(Questions):
             else:
                 parts.append(np.diag(factor))
         return np.concatenate(parts)
-
-    @property
-    def coefficients(self) -> np.ndarray:
-        """BLUE of the fixed effects, in the order of `fixed_effects`."""
-        return self.solution.beta
-
-    @property
-    def vcov(self) -> np.ndarray:
-        """Covariance matrix of the fixed effects, in the order of `fixed_effects`."""
-        return self.solution.vcov
-
-    @cached_property
-    def vcov_root(self) -> np.ndarray:
-        """C (rank, rank) with C C' = vcov."""
-        from ..structures import psd_cholesky
-
-        size = np.sqrt(np.diagonal(self.vcov))
-        return size[:, None] * psd_cholesky(self.vcov / np.outer(size, size))
-
-    @property
-    def n_dropped(self) -> int:
-        """Rows left out because a column the model uses was missing there."""
-        return self.design.n_dropped if self._saved is None else self._saved.n_dropped
-
-    @property
-    def rows_note(self) -> str:
-        """How many rows were left out and which columns were missing there; "" when none."""
-        return self.design.dropped if self._saved is None else self._saved.rows_note
-
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """Fixed columns left out because they are linear combinations of those before them."""
-        return self.labels.dropped
 
     @property
     def groups(self) -> dict[str, int]:
@@ -203,30 +135,6 @@ class MixedFit(Questions):
         return self.status.iterations
 
     # -- tables ------------------------------------------------------------------------------------------
-
-    @cached_property
-    def fixed_effects(self):
-        """term, estimate, std_error, df (Satterthwaite), statistic, p_value, conf_low, conf_high (95 %)."""
-        return give_back(self.fixed_effects_columns(), self.library)
-
-    def fixed_effects_columns(self, level: float = 0.95) -> dict[str, Any]:
-        """`fixed_effects` as plain columns, with intervals of the given level."""
-        require_level(level, "fixed_effects")
-        beta = self.solution.beta
-        std_error = np.sqrt(np.diag(self.vcov))
-        df = self.satterthwaite_df(np.eye(len(beta)))
-        statistic = beta / std_error
-        half = quantile(level, df) * std_error
-        return {
-            "term": list(self.labels.fixed),
-            "estimate": beta,
-            "std_error": std_error,
-            "df": df,
-            "statistic": statistic,
-            "p_value": two_sided_p(statistic, df),
-            "conf_low": beta - half,
-            "conf_high": beta + half,
-        }
 
     @property
     def information_kind(self) -> str:
@@ -271,6 +179,14 @@ class MixedFit(Questions):
         r = self.solution.coordinates.r
         return r * np.where(np.diagonal(r) < 0, -1.0, 1.0)[:, None]
 
+    @cached_property
+    def vcov_root(self) -> np.ndarray:
+        """C (rank, rank) with C C' = vcov."""
+        from ..structures import psd_cholesky
+
+        size = np.sqrt(np.diagonal(self.vcov))
+        return size[:, None] * psd_cholesky(self.vcov / np.outer(size, size))
+
     @property
     def df_method(self) -> str:
         """Denominator degrees of freedom by default."""
@@ -288,15 +204,6 @@ class MixedFit(Questions):
         if method == "kenward-roger":
             raise NotAvailableError("Kenward-Roger degrees of freedom are not available yet in this version.")
         raise ModelError(f"df= is 'satterthwaite', 'residual' or 'inf', not {method!r}.")
-
-    @cached_property
-    def variance_components(self):
-        """group, term, estimate, std_error, bound: variances and covariances, Residual last.
-
-        `bound` is "P" (inside its range), "B" (on the boundary; no standard error) or "F" (held by the
-        user), as ASReml marks them.
-        """
-        return give_back(self.variance_components_columns(), self.library)
 
     def variance_components_columns(self) -> dict[str, list]:
         """`variance_components` as plain columns."""
@@ -367,28 +274,9 @@ class MixedFit(Questions):
 
     # -- rows --------------------------------------------------------------------------------------------
 
-    @property
-    def design(self) -> Design:
-        """The rows of the fit; a loaded fit has none."""
-        if self._design is None:
-            assert self._saved is not None
-            raise self._saved.no_rows()
-        return self._design
-
     @cached_property
     def _fitted(self) -> np.ndarray:
         return linear_predictor(self.solution, fitted_rows(self), random_effects=True)
-
-    @property
-    def fitted(self) -> np.ndarray:
-        """X beta^ + Z u^ (+ offset) for each row of the data, in its order; NaN where a row was left out."""
-        design = self.design
-        return spread(self._fitted, design.rows, design.n_read)
-
-    @property
-    def residuals(self) -> np.ndarray:
-        """Response minus fitted, for each row of the data, in its order; NaN where a row was left out."""
-        return self.residuals_as("response")
 
     def residuals_as(self, kind: str = "response") -> np.ndarray:
         """Residuals of each row of the data, in its order; NaN where a row was left out.
@@ -538,14 +426,6 @@ class MixedFit(Questions):
             values = values[design.rows]
         return refit(self, values)
 
-    def save(self, path: Any) -> None:
-        """Write the fit to a zip of JSON and .npy arrays (see `models.archive`). It holds no rows of the
-        data.
-        """
-        from .archive import save
-
-        save(self, path)
-
     # -- reports -----------------------------------------------------------------------------------------
 
     def summary(self, correlation: bool | None = None) -> str:
@@ -585,20 +465,9 @@ class MixedFit(Questions):
 
         return Plots(self)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise ModelError(
-            "a fit is not pickled (nor copied): fit.save(path) writes it, and henderson.load(path) reads it, "
-            "in another process too."
-        )
-
     def __repr__(self) -> str:
         how = "REML" if self.reml else "ML"
         return (
             f"<MixedFit {self.formula} | {how}, {self.nobs} rows, deviance {self.deviance:.4f}, "
             f"{self.status.verdict}; print(fit.summary()) for more>"
         )
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(self.summary())}</pre>"
