@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from henderson.design.values import Labels
 from henderson.design.record import ProductLabels
+from henderson.design.values import Labels
 from henderson.errors import ModelError
 from henderson.frame import Column, Label
 from henderson.frame.factorize import codes_and_values
