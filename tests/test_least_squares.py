@@ -24,10 +24,7 @@ class Matrix:
 
     def segments(self):
         cut = np.linspace(0, self.n, self.count + 1).astype(int)
-        return [
-            lambda centre, a=a, b=b: self._blocks(a, b, centre)
-            for a, b in pairwise(cut)
-        ]
+        return [lambda centre, a=a, b=b: self._blocks(a, b, centre) for a, b in pairwise(cut)]
 
     def _blocks(self, start, stop, centre):
         room = np.empty((self.step, self.p + 1), order="F")

@@ -40,12 +40,14 @@ def dense(d, weights=None, offset=0.0):
 def test_estimates_equal_the_textbook(data, weighted):
     arguments = {"weights": "w", "offset": "o"} if weighted else {}
     fit = hd.lm("y ~ g + x", data, **arguments)
-    x, beta, vcov, rss, hat, loglik = dense(data, data.w if weighted else None, data.o if weighted else 0.0)
+    _, beta, vcov, rss, hat, loglik = dense(data, data.w if weighted else None, data.o if weighted else 0.0)
     np.testing.assert_allclose(fit.coefficients, beta, rtol=1e-12)
     np.testing.assert_allclose(fit.vcov, vcov, rtol=1e-11)
     np.testing.assert_allclose(fit.leverage, hat, rtol=1e-11)
     assert fit.rss == pytest.approx(rss, rel=1e-12) and fit.loglik == pytest.approx(loglik, rel=1e-12)
-    assert fit.aic == pytest.approx(-2 * loglik + 2 * 5) and fit.bic == pytest.approx(-2 * loglik + np.log(60) * 5)
+    assert fit.aic == pytest.approx(-2 * loglik + 2 * 5) and fit.bic == pytest.approx(
+        -2 * loglik + np.log(60) * 5
+    )
     table = fit.fixed_effects
     se = np.sqrt(np.diag(vcov))
     np.testing.assert_allclose(table["p_value"], 2 * stats.t.sf(np.abs(beta / se), 56), rtol=1e-9)
@@ -88,7 +90,9 @@ def test_missing_rows_are_counted_and_keep_their_place(data):
     d = data.copy()
     d.loc[[2, 7], "x"] = np.nan
     fit = hd.lm("y ~ g + x", d)
-    assert fit.nobs == 58 and fit.n_dropped == 2 and "x (2)" in fit.rows_note and "2 of 60 rows" in fit.summary()
+    assert (
+        fit.nobs == 58 and fit.n_dropped == 2 and "x (2)" in fit.rows_note and "2 of 60 rows" in fit.summary()
+    )
     assert np.isnan(fit.residuals[[2, 7]]).all() and np.isfinite(np.delete(fit.residuals, [2, 7])).all()
     assert list(fit.augment()["row"])[:4] == [0, 1, 3, 4]
 
@@ -97,7 +101,7 @@ def test_dropped_columns_are_named(data):
     fit = hd.lm("y ~ x + twice + g", data.assign(twice=2 * data.x))
     assert fit.dropped == ("twice",) and fit.labels.fixed == ("(Intercept)", "x", "g[T.b]", "g[T.c]")
     assert "Dropped columns (linear combinations of the others): twice" in fit.summary()
-    with pytest.raises(hd.ModelError, match="row 1.*not estimable.*'twice'"):
+    with pytest.raises(hd.ModelError, match=r"row 1.*not estimable.*'twice'"):
         fit.predict({"x": [1.0, 1.0], "twice": [2.0, 5.0], "g": ["a", "a"]})
     assert fit.predict({"x": [1.0], "twice": [2.0], "g": ["a"]}).shape == (1,)
 
@@ -113,7 +117,11 @@ def test_a_perfect_fit_and_as_many_rows_as_columns_are_results():
     only = hd.lm("y ~ 1", d)
     assert only.coefficients[0] == pytest.approx(d.y.mean()) and only.f_statistic[1] == 0
     none = hd.lm("y ~ 0", d)
-    assert none.coefficients.size == 0 and none.rss == pytest.approx(np.sum(d.y**2)) and "No coefficients" in none.summary()
+    assert (
+        none.coefficients.size == 0
+        and none.rss == pytest.approx(np.sum(d.y**2))
+        and "No coefficients" in none.summary()
+    )
 
 
 def test_simulate_and_refit(data):
@@ -124,7 +132,9 @@ def test_simulate_and_refit(data):
     np.testing.assert_allclose(draws.var(axis=1) * data.w, fit.sigma**2, rtol=0.15)
     again = fit.refit(draws[:, 0])
     np.testing.assert_allclose(
-        again.coefficients, hd.lm("yy ~ g + x", data.assign(yy=draws[:, 0]), weights="w").coefficients, rtol=1e-12
+        again.coefficients,
+        hd.lm("yy ~ g + x", data.assign(yy=draws[:, 0]), weights="w").coefficients,
+        rtol=1e-12,
     )
 
 
@@ -192,5 +202,5 @@ def test_no_row_left(data):
 def test_a_fit_is_not_pickled(data):
     import pickle
 
-    with pytest.raises(hd.ModelError, match="fit.save"):
+    with pytest.raises(hd.ModelError, match=r"fit\.save"):
         pickle.dumps(hd.lm("y ~ x", data))
