@@ -412,6 +412,12 @@ def test_covariates_of_variances():
     )
 
 
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_a_response_beyond_double_precision_is_said_to_be(size):
+    said = "squares of its variances cannot be held in double precision"
+    _refused(ModelError, said, change=lambda t: t.assign(y=t["y"] * size), residual="ar1(0 + time | g)")
+
+
 def test_more_parameters_than_the_rows_carry():
     _refused(
         ModelError,

@@ -11,7 +11,7 @@ import pytest
 from test_predict import FORMULA, table
 
 import henderson as hd
-from henderson.mixed.optimise import Step
+from henderson.linear.newton import Step
 from henderson.report import progress
 from henderson.report.numbers import abbreviate, column, p_values, stars
 

@@ -14,20 +14,17 @@ square 1, so that units and origins of the user's columns change nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from ..errors import ModelError
-from ..mixed.standardise import Coordinates
 from ..residuals.base import CrossProducts, NotPositiveDefinite
 from ..residuals.covariance import Covariance
+from .coordinates import Coordinates, basis_with_rows_left, standard_response
 from .newton import Box, Minimum, hessian
 from .qr import orthonormal_basis
-
-_PERFECT = 1e-11
 
 
 @dataclass(frozen=True)
@@ -45,31 +42,12 @@ def standard_rows(x: np.ndarray, response: np.ndarray, offset: np.ndarray | None
 
     Raises
     ------
-    ModelError : no row is left for a variance, or the fit is exact.
+    ModelError : no row is left for a variance, the fit is exact, or y is of a size beyond double precision.
     """
-    basis = orthonormal_basis(x)
-    n, rank = basis.q.shape
-    if n <= rank:
-        raise ModelError(
-            f"There are {n} rows and {rank} fixed coefficients: no row is left to estimate a variance from. "
-            "Drop fixed terms or give more rows."
-        )
-    y = response if offset is None else response - offset
-    projection = basis.q.T @ y
-    residual = y - basis.q @ projection
-    correction = basis.q.T @ residual
-    residual -= basis.q @ correction
-    left = float(np.sqrt(residual @ residual))
-    if not left > _PERFECT * np.sqrt(y @ y):
-        what = (
-            f"The response is constant (every one of {n} rows is {response[0]:g})"
-            if np.ptp(response) == 0
-            else f"The {rank} fixed coefficients fit the response exactly"
-        )
-        raise ModelError(f"{what}: there is no residual variance whose structure could be estimated.")
-    scale = left / np.sqrt(n)
-    coordinates = Coordinates(n, basis.r, basis.kept, basis.dropped, projection + correction, scale, 0.0, ())
-    return Rows(np.column_stack([basis.q, residual / scale]), coordinates)
+    basis = basis_with_rows_left(x)
+    y, projection, scale = standard_response(basis.q, response, offset, None)
+    coordinates = Coordinates(len(x), basis.r, basis.kept, basis.dropped, projection, scale, 0.0, ())
+    return Rows(np.column_stack([basis.q, y]), coordinates)
 
 
 @dataclass(frozen=True)
@@ -283,10 +261,11 @@ class FittedResidual:
         return along > 1e-6 * np.abs(jacobian).max(axis=1)
 
     def _bound(self, j: int) -> str:
-        return "F" if self._held_parameters[j] else "B" if j in self.edges else "P"
+        return "F" if self.held_parameters[j] else "B" if j in self.edges else "P"
 
     @cached_property
-    def _held_parameters(self) -> np.ndarray:
+    def held_parameters(self) -> np.ndarray:
+        """(parameters,) bool: reported parameters that the user gave."""
         out: list[bool] = []
         parts = self.covariance.parts
         for part, at in zip(parts, self.covariance.slices, strict=True):
@@ -371,8 +350,3 @@ def estimates(criterion: Criterion, t: np.ndarray) -> Estimates:
         s2 * y_scale2 / back**2,
         float(deviance),
     )
-
-
-def with_covariance(criterion: Criterion, covariance: Covariance) -> Criterion:
-    """The same rows under another covariance."""
-    return Criterion(covariance, replace(criterion.rows), criterion.reml, criterion.s2)

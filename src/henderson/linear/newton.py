@@ -31,12 +31,13 @@ Function = Callable[[np.ndarray, bool], tuple[float, np.ndarray | None]]
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the iteration log."""
+    """One line of the iteration log, here and in `mixed.optimise`."""
 
     iteration: int
     deviance: float
     predicted_decrease: float
     step: float
+    """Share of the Newton step that was taken to come here (1 = all of it); 0 for the start."""
     theta: np.ndarray
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..linear.newton import Step
 from ..sparse.threads import one_blas_thread
 from .criterion import Point, Problem, evaluate, evaluate_surely
 from .derivatives import Derivatives, derivatives, score
@@ -33,18 +34,6 @@ from .rules import (
 
 _ZERO = 1e-4
 _ZERO_COST = 1e-8
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of the iteration log."""
-
-    iteration: int
-    deviance: float
-    predicted_decrease: float
-    step: float
-    """Share of the Newton step that was taken to come here (1 = all of it); 0 for the start."""
-    theta: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..linear.coordinates import standard_response
 from .criterion import Problem
 from .crossproducts import CrossProducts, border_sums
-from .standardise import Standardised, standard_response
+from .standardise import Standardised
 
 _LOADING = 20
 _refits = itertools.count(1)

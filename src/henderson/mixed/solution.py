@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..linear.coordinates import Coordinates
 from ..sparse.threads import one_blas_thread
 from .criterion import Point, Problem, evaluate_surely
 from .crossproducts import CrossProducts
 from .information import Information, information
 from .once import once
 from .prediction import prediction_variance
-from .standardise import Coordinates
 
 
 @dataclass

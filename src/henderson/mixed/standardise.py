@@ -12,18 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from ..errors import ModelError
+from ..linear.coordinates import Coordinates, basis_with_rows_left, standard_response
 from ..linear.qr import orthonormal_basis
 from ..structures import Structure, make
 
 if TYPE_CHECKING:
     from ..design import Design, RandomBlock
-
-LARGEST = 1e70
-PERFECT_FIT = 1e-11
-"""Residual over response (both as root sums of squares) below which nothing is left to give to variances."""
 
 
 @dataclass(frozen=True)
@@ -43,44 +40,6 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Coordinates:
-    """The way back: constants that take results in standard coordinates to the user's. No rows."""
-
-    n: int
-    r: np.ndarray
-    """(rank, rank): X[:, kept] = q r, rows weighted."""
-    kept: np.ndarray
-    dropped: np.ndarray
-    """Columns of the user's X that are linear combinations of those before them."""
-    projection: np.ndarray
-    """(rank,): q'y before y was made the residual."""
-    y_scale: float
-    log_weights: float
-    """Sum of log precision weights."""
-    back: tuple[np.ndarray, ...]
-    """For each term B (m, m): the user's effects are y_scale * B @ ours."""
-
-    @property
-    def rank(self) -> int:
-        return len(self.kept)
-
-    def deviance_shift(self, reml: bool) -> float:
-        """What is added to the criterion in standard coordinates to give it in the user's."""
-        shift = 2.0 * (self.n - (self.rank if reml else 0)) * np.log(self.y_scale) - self.log_weights
-        if reml:
-            shift += 2.0 * np.sum(np.log(np.abs(np.diagonal(self.r))))
-        return float(shift)
-
-    def coefficients(self, beta: np.ndarray) -> np.ndarray:
-        """Coefficients of the kept columns of the user's X from those of q."""
-        return self.coefficient_rows(self.projection + self.y_scale * beta)
-
-    def coefficient_rows(self, rows: np.ndarray) -> np.ndarray:
-        """r^-1 rows, for covariances of the coefficients: (rank, ...) -> (rank, ...)."""
-        return solve_triangular(self.r, rows) if self.rank else rows
-
-
-@dataclass(frozen=True)
 class Standardised:
     """The rows the equations are formed from, and the way back."""
 
@@ -97,55 +56,16 @@ def standardise(design: Design) -> Standardised:
     """Change of coordinates for a design (arrays as `design.build` gives them)."""
     root = None if design.weights is None else np.sqrt(design.weights)
     x = design.X if root is None else design.X * root[:, None]
-    basis = orthonormal_basis(x)
-    n, rank = basis.q.shape
-    if n <= rank:
-        raise ModelError(
-            f"There are {n} rows and {rank} fixed coefficients: no row is left to estimate a variance from. "
-            "Drop fixed terms or give more rows."
-        )
+    basis = basis_with_rows_left(x)
     assert design.y is not None  # only a design rebuilt for new data has no response
     y, projection, y_scale = standard_response(basis.q, design.y, design.offset, root)
     terms = tuple(_standard_term(block, root) for block in design.blocks)
     log_weights = 0.0 if design.weights is None else float(np.sum(np.log(design.weights)))
     back = tuple(t.back for t in terms)
-    coordinates = Coordinates(n, basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back)
-    return Standardised(basis.q, y, terms, coordinates, root)
-
-
-def standard_response(
-    q: np.ndarray, response: np.ndarray, offset: np.ndarray | None, root: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """The response in standard coordinates (n,), its projection q'y (rank,) and the scale it was divided by."""
-    y = response if offset is None else response - offset
-    y = y if root is None else y * root
-    peak = float(np.abs(y).max(initial=0.0))
-    if peak > 0 and not 1.0 / LARGEST < peak < LARGEST:
-        raise ModelError(
-            f"The response is of size {peak:.1g}: squares of its variances cannot be held in double precision. "
-            "Divide it by a power of ten near its size."
-        )
-    projection = q.T @ y
-    residual = y - q @ projection
-    correction = q.T @ residual
-    residual -= q @ correction
-    left = float(np.sqrt(residual @ residual))
-    if not left > PERFECT_FIT * np.sqrt(y @ y):
-        raise ModelError(_nothing_left(response, q.shape[1]))
-    scale = left / np.sqrt(len(y))
-    return residual / scale, projection + correction, scale
-
-
-def _nothing_left(response: np.ndarray, rank: int) -> str:
-    if np.ptp(response) == 0:
-        return (
-            f"The response is constant (every one of {len(response)} rows is {response[0]:g}): "
-            "it has no variance to divide among the terms."
-        )
-    return (
-        f"The {rank} fixed coefficients fit the response exactly: no variance is left for the random terms. "
-        "Is the response, or a copy of it, among the fixed terms?"
+    coordinates = Coordinates(
+        len(x), basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back
     )
+    return Standardised(basis.q, y, terms, coordinates, root)
 
 
 def _standard_term(block: RandomBlock, root: np.ndarray | None) -> Term:

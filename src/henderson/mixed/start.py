@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..linear.coordinates import Coordinates
 from ..structures import psd_cholesky
 from .criterion import Problem
 from .crossproducts import CrossProducts
 from .optimise import restart
-from .standardise import Coordinates
 
 _LEAST_RESIDUAL = 1e-8
 _RIDGE = 1e-9

@@ -24,7 +24,7 @@
 | own_K, border_K | (q, m, m), (q, m, p + 1) | cross-products of term K (see `mixed.crossproducts`) |
 | pair_I_terms, _rows, _cols, _blocks | (2,), (nb,), (nb,), (nb, m, m') | cross-products of two terms |
 | corner | (p + 1, p + 1) | cross-products of X and y |
-| r, kept, dropped, projection, back_K | as `mixed.standardise.Coordinates` | the way back to the user's units |
+| r, kept, dropped, projection, back_K | as `linear.coordinates.Coordinates` | the way back to the user's units |
 | held_K | (m, m) | factor of a covariance that was held |
 | average_information | (k, k) | the optimiser's last, for degrees of freedom where it is used (docs/theory.md) |
 | beta, root, robust | (linear) (p,), (p, p), (p, p): coefficients, R, and a sandwich covariance where asked for |

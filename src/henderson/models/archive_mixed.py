@@ -8,11 +8,11 @@ import numpy as np
 
 from ..errors import DataError
 from ..frame import library_here
+from ..linear.coordinates import Coordinates
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, Pair
 from ..mixed.solution import Solution
 from ..mixed.solver import build_system
-from ..mixed.standardise import Coordinates
 from ..structures import make
 from .archive_shared import Arrays, labels_of, saved_of, shared_record, status_of
 from .mixed_fit import MixedFit

@@ -361,9 +361,7 @@ def _aliases(design: Design, coordinates: Any) -> np.ndarray:
 
 def _status(fitted: _Fitted, residual: FittedResidual) -> Status:
     minimum = fitted.minimum
-    notes = list(
-        dict.fromkeys(said for j, said in residual.edges.items() if not residual._held_parameters[j])
-    )
+    notes = list(dict.fromkeys(said for j, said in residual.edges.items() if not residual.held_parameters[j]))
     converged = minimum.converged and fitted.rounds_note is None
     verdict = "not converged" if not converged else "boundary" if notes else "converged"
     names = [p.name for p in fitted.covariance.parameters]

@@ -15,11 +15,11 @@ from .. import frame as frames
 from ..design.estimability import ColumnSpace
 from ..errors import DataError, ModelError, NotAvailableError
 from ..inference.sandwich import read_vcov
+from ..linear.coordinates import require_size
 from ..linear.least_squares import LeastSquares, least_squares
 from ..linear.rows import DesignRows
 from ..linear.solution import Coordinates, LinearSolution
 from ..memory import machine_memory
-from ..mixed.standardise import LARGEST
 from ..report.progress import rows_line
 from ..sparse.threads import one_blas_thread
 from ..stream import Batches, FileRows, bytes_of, scan, size_in_memory
@@ -163,7 +163,7 @@ def fit_rows(formula: str, design: Design, frame: Frame | None) -> LinearFit:
     """Least squares of a design's rows."""
     assert design.y is not None
     y = design.y if design.offset is None else design.y - design.offset
-    _require_size(y)
+    require_size(y)
     with one_blas_thread():
         found = least_squares(DesignRows(design.columns, y, design.weights))
     log_weights = 0.0 if design.weights is None else float(np.sum(np.log(design.weights)))
@@ -228,12 +228,3 @@ def labels_of(formula: str, design: Design, found: LeastSquares) -> Labels:
 
 def space_of(names: tuple[str, ...], found: LeastSquares) -> ColumnSpace:
     return ColumnSpace(names, found.kept, found.dropped, found.aliases)
-
-
-def _require_size(y: np.ndarray) -> None:
-    peak = float(max(y.max(initial=0.0), -y.min(initial=0.0)))
-    if peak > 0 and not 1.0 / LARGEST < peak < LARGEST:
-        raise ModelError(
-            f"The response is of size {peak:.1g}: its squares cannot be held in double precision. "
-            "Divide it by a power of ten near its size."
-        )

@@ -13,6 +13,7 @@ from .. import design as designs
 from .. import formula as formulas
 from .. import frame as frames
 from ..errors import ModelError, NotAvailableError
+from ..linear.coordinates import Coordinates
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, cross_products
 from ..mixed.dense import DenseSystem
@@ -20,7 +21,7 @@ from ..mixed.optimise import Optimum, optimise, restart
 from ..mixed.refit import with_response, worth_compiling
 from ..mixed.solution import Solution
 from ..mixed.solver import build_system
-from ..mixed.standardise import Coordinates, Standardised, standardise
+from ..mixed.standardise import Standardised, standardise
 from ..mixed.start import default_start, held_factor, user_start
 from ..mixed.verdict import Status, boundary_notes
 from ..sparse.threads import one_blas_thread

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..mixed.optimise import Step
+    from ..linear.newton import Step
 
 PATIENCE = 1.0
 """Seconds before the progress line shows."""
@@ -25,7 +25,7 @@ OnStep = Callable[["Step"], None]
 
 @contextmanager
 def watch(verbose: bool, n: int, description: str, deviance_shift: float) -> Iterator[OnStep | None]:
-    """Something to call with each `mixed.optimise.Step`, or None where nobody is looking.
+    """Something to call with each `linear.newton.Step`, or None where nobody is looking.
 
     Parameters
     ----------
