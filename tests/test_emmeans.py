@@ -465,8 +465,8 @@ def test_polynomials_are_those_of_the_tables():
         (lambda f: f.emmeans("wool", weights="equall"), "The closest is 'equal'"),
         (lambda f: f.emmeans("wool", level=95), "level is between 0 and 1"),
         (lambda f: f.emmeans("wool", type="mean"), "type is 'link' or 'response'"),
-        (lambda f: f.emmeans("wool", df=-1), "a number above 0"),
-        (lambda f: f.emmeans("wool", df="kenward"), "df="),
+        (lambda f: f.emmeans("wool", df=-1), "a positive number, not -1"),
+        (lambda f: f.emmeans("wool", df="kenward"), "not 'kenward'. The closest is 'kenward-roger'"),
         (lambda f: f.emmeans("wool", adjust="tuky"), "The closest is 'tukey'"),
         (lambda f: f.pairs("tension", adjust="bonferoni"), "The closest is 'bonferroni'"),
         (lambda f: f.pairs("tension", reference="L"), "reference= is the control"),
@@ -483,6 +483,11 @@ def test_polynomials_are_those_of_the_tables():
         (lambda f: f.emmeans("tension")["estimat"], "The closest is 'estimate'"),
         (lambda f: f.slopes("tension"), "'tension' is a factor"),
         (lambda f: f.joint_tests(by="woll"), "The closest is 'wool'"),
+        (lambda f: f.joint_tests(by=3), "joint_tests: by: names of variables are wanted"),
+        (lambda f: f.joint_tests(by="wool | tension"), "no variable 'wool | tension'"),
+        (lambda f: f.emmeans("wool", bias_adjust=True), "by type='response'; here nothing is"),
+        (lambda f: f.emmeans("wool", sigma=2.0), "sigma= is that of bias_adjust=True"),
+        (lambda f: f.emmeans("tension").letters(alpha=5), "letters: alpha is between 0 and 1, such as 0.05, not 5"),
     ],
 )  # fmt: skip
 def test_refusals(warpfit, asked, said):

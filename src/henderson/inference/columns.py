@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,22 +61,23 @@ def _not_there(name: str, known: list[str], asked: str) -> str:
     )
 
 
-def factor_names(fit: Any) -> list[str]:
-    """Columns of the right side that the model takes as factors, C(x) among them."""
+def fixed_names(spec: Mapping[str, Any]) -> list[str]:
+    """Columns of the fixed part, in the order of the formula."""
     from ..design import needed_again
 
+    return needed_again({**spec, "blocks": [], "offset": None}, random=False)
+
+
+def factor_names(fit: Any) -> list[str]:
+    """Columns of the right side that the model takes as factors, C(x) among them."""
     records = fit.spec["columns"]
-    names = needed_again({**fit.spec, "blocks": [], "offset": None}, random=False)
-    return [name for name in names if name in records and "levels" in records[name]]
+    return [name for name in fixed_names(fit.spec) if name in records and "levels" in records[name]]
 
 
 def numeric_names(fit: Any) -> list[str]:
     """Columns of the right side that the model calculates with."""
-    from ..design import needed_again
-
     records = fit.spec["columns"]
-    names = needed_again({**fit.spec, "blocks": [], "offset": None}, random=False)
-    return [name for name in names if name in records and "levels" not in records[name]]
+    return [name for name in fixed_names(fit.spec) if name in records and "levels" not in records[name]]
 
 
 def groups_of(

@@ -20,6 +20,7 @@ from ..design.factors import names_of
 from ..errors import ModelError, closest
 from ..formula import parse
 from ..frame import Column, Frame, Label
+from .columns import fixed_names
 from .protocol import LinearEstimates
 
 WEIGHTS = ("equal", "proportional", "outer", "cells", "flat")
@@ -228,11 +229,6 @@ class ReferenceGrid:
                 product = product * margin.sum(axis=tuple(a for a in others if a != axis), keepdims=True)
             margin = product
         return np.broadcast_to(margin, self.shape).ravel()
-
-
-def fixed_names(spec: Mapping[str, Any]) -> list[str]:
-    """Columns of the fixed part, in the order of the formula."""
-    return designs.needed_again({**spec, "blocks": [], "offset": None}, random=False)
 
 
 def require_variable(fit: LinearEstimates, name: Any, names: Sequence[str], asked: str) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..design import Design
 from ..design.aliasing import why_not
 from ..errors import ModelError
 from .combinations import Combinations, read_combinations
 from .multiplicity import Family, adjusted_p, critical_values, limits_method, method_named, require_suitable
-from .protocol import LinearEstimates
+from .protocol import LinearEstimates, rows_or_none
 from .student import require_level
 from .wald import each_df, require_df, wald
 
@@ -145,9 +144,9 @@ def estimable(fit: LinearEstimates, L: Any) -> dict[str, Any]:
     """
     wanted = read_combinations(L, fit.columns)
     good = fit.columns.estimable(wanted.rows)
-    rows_of = rows_or_none(fit)
+    design = rows_or_none(fit)
     reasons = [
-        "" if ok else why_not(fit.columns, rows_of, row) for ok, row in zip(good, wanted.rows, strict=True)
+        "" if ok else why_not(fit.columns, design, row) for ok, row in zip(good, wanted.rows, strict=True)
     ]
     return {"combination": list(wanted.names), "estimable": good, "reason": reasons}
 
@@ -163,11 +162,3 @@ def kept_rows(fit: LinearEstimates, wanted: Combinations) -> np.ndarray:
         if not good:
             raise ModelError(f"'{name}' is not estimable: {why_not(fit.columns, rows_or_none(fit), row)}")
     return wanted.rows[:, fit.columns.kept]
-
-
-def rows_or_none(fit: LinearEstimates) -> Design | None:
-    """The rows of the fit, for reasons in the names of levels; None where it holds none."""
-    try:
-        return fit.design
-    except ModelError:
-        return None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import chdtrc, fdtrc
 
 from .protocol import LinearEstimates
 from .wald import wald
@@ -41,25 +40,9 @@ def zero_together(fit: LinearEstimates, rows: np.ndarray, offset: np.ndarray, df
     there = np.isfinite(rows).all(axis=1)
     mix = _estimable(rows[there], fit.columns.null_space)
     functions = mix @ rows[there]
-    named = df is None or isinstance(df, str)
-    found = wald(fit, functions[:, fit.columns.kept], -(mix @ offset[there]), df if named else None)
-    df2, p = found.den_df, found.p_value
-    if not named and found.df:
-        df2 = float(df)
-        p = float(
-            fdtrc(found.df, df2, found.statistic)
-            if np.isfinite(df2)
-            else chdtrc(found.df, found.df * found.statistic)
-        )
+    found = wald(fit, functions[:, fit.columns.kept], -(mix @ offset[there]), df)
     reduced = not there.all() or _rank(functions) < _rank(rows)
-    return JointTest(found.df, df2, found.statistic, p, reduced)
-
-
-def degrees_of_freedom(fit: LinearEstimates, rows: np.ndarray, df: Any) -> np.ndarray:
-    """(k,) of rows over the kept coefficients: by the method that `df` names, or `df` itself where it is a number."""
-    if df is None or isinstance(df, str):
-        return fit.denominator_df(rows, df)
-    return np.full(len(rows), float(df))
+    return JointTest(found.df, found.den_df, found.statistic, found.p_value, reduced)
 
 
 def _rank(rows: np.ndarray) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from .protocol import rows_or_none
 
 _SAME = 1e-8
 """Share of its length that a column may have outside a space that holds it."""
@@ -60,7 +60,7 @@ def same_fixed_part(one: Any, two: Any) -> bool:
     """Whether two fits have the same columns of X, in the same coding."""
     if one.columns.names != two.columns.names or not np.array_equal(one.columns.kept, two.columns.kept):
         return False
-    rows = rows_of(one), rows_of(two)
+    rows = rows_or_none(one), rows_or_none(two)
     if None in rows:
         return _codings(one) == _codings(two)
     first, second = rows[0].X, rows[1].X  # type: ignore[union-attr]
@@ -69,7 +69,7 @@ def same_fixed_part(one: Any, two: Any) -> bool:
 
 def fixed_within(small: Any, large: Any) -> bool:
     """Whether the means that one model allows are among those of another."""
-    rows = rows_of(small), rows_of(large)
+    rows = rows_or_none(small), rows_or_none(large)
     names = set(large.columns.names)
     by_name = set(small.columns.names) <= names and _codings(small) == _codings(large)
     if None in rows:
@@ -90,14 +90,6 @@ def fixed_within(small: Any, large: Any) -> bool:
     return bool(np.all(np.linalg.norm(inside, axis=0) <= _SAME * size))
 
 
-def rows_of(fit: Any) -> Any:
-    """The rows of a fit; None where it holds none."""
-    try:
-        return fit.design
-    except ModelError:
-        return None
-
-
 def random_terms(fit: Any) -> tuple:
     """Labels of the random terms."""
     return tuple(fit.labels.terms)
@@ -116,7 +108,7 @@ def _codings(fit: Any) -> dict[str, Any]:
 
 
 def _same_weights(one: Any, two: Any) -> bool:
-    rows = rows_of(one), rows_of(two)
+    rows = rows_or_none(one), rows_or_none(two)
     if None in rows:
         return one.spec["weights"] == two.spec["weights"]
     given = [r.weights if r.weights is not None else np.ones(r.n) for r in rows]  # type: ignore[union-attr]

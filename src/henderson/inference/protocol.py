@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..errors import ModelError
+
 if TYPE_CHECKING:
     from ..design import Design
     from ..design.estimability import ColumnSpace
@@ -89,3 +91,11 @@ class LinearEstimates(Protocol):
     def design(self) -> Design:
         """The rows of the fit. Raises ModelError for a loaded fit, which has none."""
         ...
+
+
+def rows_or_none(fit: LinearEstimates) -> Design | None:
+    """The rows of a fit, for what is said better in the names of levels; None where it holds none."""
+    try:
+        return fit.design
+    except ModelError:
+        return None

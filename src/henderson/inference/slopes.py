@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, ModelError
-from .emmeans import Functions, MarginalSlopes, _known_weights, _options, grid_notes, level_notes, read_specs
-from .grid import Margins, ReferenceGrid, fixed_names, require_variable
+from .asked import read_options, read_specs, require_weights
+from .columns import fixed_names
+from .estimates import MarginalSlopes
+from .functions import Functions
+from .grid import Margins, ReferenceGrid, require_variable
 from .protocol import LinearEstimates
+from .words import grid_notes, level_notes
 
 _SHARE = 1e-3
 """The first h, as a share of the range of the covariate (of its size, where that is not known)."""
@@ -41,9 +45,9 @@ def slopes(
     adjust: str = "none",
 ) -> MarginalSlopes:
     """Slopes of marginal means. See `Questions.slopes`."""
-    options = _options(fit, level, df, adjust, "link", False, None, "slopes")
-    _known_weights(weights)
-    names, groups = ((), ()) if by is None else read_specs(by, None)
+    options = read_options(fit, level, df, adjust, "link", False, None, "slopes")
+    require_weights(weights)
+    names, groups = ((), ()) if by is None else read_specs(by, None, "slopes")
     known = fixed_names(fit.spec)
     for name in (variable, *names, *groups):
         require_variable(fit, name, known, "slopes")

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import ModelError, closest
 from ..frame import give_back
-from ..inference.nesting import Nesting, nesting, residual_parameters, rows_of, same_fixed_part
+from ..inference.nesting import Nesting, nesting, residual_parameters, same_fixed_part
+from ..inference.protocol import rows_or_none
 from .linear_fit import LinearFit
 from .mixed_fit import MixedFit
 
@@ -104,11 +105,12 @@ def _require_same_rows(fits: Sequence[Any], labels: list[str]) -> None:
                 f"compare: '{labels[0]}' was fitted to {first.nobs} rows and '{label}' to {fit.nobs}, so their likelihoods are "
                 f"of different data{f' ({said})' if said else ''}. Fit both to the rows that are complete for all columns."
             )
-        one, two = rows_of(first), rows_of(fit)
+        one, two = rows_or_none(first), rows_or_none(fit)
         same_text = first.labels.response == fit.labels.response
         if one is None or two is None:
             same = same_text
         else:
+            assert one.y is not None and two.y is not None
             same = np.array_equal(one.y, two.y)
         if not same:
             other = "" if same_text else f": '{first.labels.response}' and '{fit.labels.response}'"

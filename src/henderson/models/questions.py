@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..frame import give_back
 
 if TYPE_CHECKING:
-    from ..inference.emmeans import Contrasts, MarginalMeans, MarginalSlopes
+    from ..inference.contrasts import Contrasts
+    from ..inference.estimates import MarginalMeans, MarginalSlopes
     from ..report.explain import Explanation
 
 
@@ -241,7 +242,7 @@ class Questions:
 
         Columns: the variables `by`, term, df1, df2, statistic, p_value; and note.
         """
-        from ..inference.emmeans import joint_tests
+        from ..inference.joint_tests import joint_tests
 
         return give_back(joint_tests(self, by=by, at=at, weights=weights, df=df), self.library)  # type: ignore[arg-type]
 
