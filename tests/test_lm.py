@@ -124,6 +124,38 @@ def test_a_perfect_fit_and_as_many_rows_as_columns_are_results():
     )
 
 
+def test_a_constant_response_is_a_result():
+    fit = hd.lm("y ~ x", {"y": [5.0, 5, 5, 5], "x": [1.0, 2, 3, 5]})
+    assert np.isnan(fit.r_squared) and np.isnan(fit.f_statistic[0])
+    assert "perfect up to rounding" in fit.summary() and np.isnan(fit.glance()["p_value"][0])
+
+
+def test_a_perfect_fit_is_said():
+    d = {"x": [1.0, 2, 3, 5, 8], "y": [3.1, 5.2, 7.3, 11.5, 17.8]}
+    assert "perfect up to rounding" in hd.lm("y ~ x", d).summary()
+    d["y"][0] += 1e-6
+    assert "perfect" not in hd.lm("y ~ x", d).summary()
+
+
+@pytest.mark.parametrize("formula", ["y ~ a*b", "y ~ b*a"])
+def test_observed_cells_are_estimable_in_any_order_of_terms(formula):
+    # rounding left 1e-16 in the place of 0 among the aliases, and that counted as all there was in a row
+    d = {"a": list("AAAABBCC"), "b": list("11222211"), "y": [1, 2, 3, 4, 5, 6, 7, 8.5]}
+    fit = hd.lm(formula, d)
+    np.testing.assert_allclose(fit.predict(d), [1.5, 1.5, 3.5, 3.5, 5.5, 5.5, 7.75, 7.75], rtol=1e-13)
+    assert fit.estimable("(Intercept)")["estimable"][0]
+    with pytest.raises(hd.ModelError, match="no row has a B with b 1|no row has b 1 with a B|not estimable"):
+        fit.predict({"a": ["B"], "b": ["1"]})
+
+
+def test_the_f_of_few_clusters_is_not_invented(data):
+    few = data.assign(c=np.arange(60) % 3)
+    fit = hd.lm("y ~ g * x", few, vcov="cluster(c)")
+    assert np.isnan(fit.f_statistic[0]) and "F statistic" not in fit.summary()
+    many = hd.lm("y ~ g * x", data.assign(c=np.arange(60) % 12), vcov="cluster(c)")
+    assert many.f_statistic[2] == 11.0 and np.isfinite(many.f_statistic[0])
+
+
 def test_simulate_and_refit(data):
     fit = hd.lm("y ~ g + x", data, weights="w")
     draws = fit.simulate(4000, seed=1)
@@ -179,6 +211,7 @@ def test_the_record_for_machines(data):
         ("y ~ x + (1 | g)", {}, r"\(1 \| g\) is a random term: hd.lmm fits"),
         ("y ~ x", {"weights": -np.ones(60)}, "weights: the value -1 in row 0"),
         ("y ~ x", {"weights": "v"}, "no column is called 'v'"),
+        ("y ~ x", {"weights": np.full(60, 1e200)}, "divide weights by a number near their size"),
         ("y ~ x", {"vcov": "HC9"}, "HC9"),
         ("y ~ x", {"contrasts": {"g": "Sum"}}, "the formula names no column 'g'"),
         ("y ~ lgo(x)", {}, "lgo"),

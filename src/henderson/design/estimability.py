@@ -16,6 +16,8 @@ from functools import cached_property
 
 import numpy as np
 
+_ROUNDING = 1e-13
+"""Share of a row's largest number that its cancellations may leave."""
 TOLERANCE = 1e-7
 """Share of a row's size beyond which l'N counts as different from 0."""
 
@@ -51,6 +53,8 @@ class ColumnSpace:
     def excess(self, rows: np.ndarray) -> np.ndarray:
         """How far each row (k, p) is from being estimable, relative to its size: (k, p - rank), 0 where it is."""
         difference = rows[:, self.dropped] - rows[:, self.kept] @ self.aliases
+        rounding = _ROUNDING * np.abs(rows).max(axis=1, initial=0.0)
+        difference[np.abs(difference) <= rounding[:, None]] = 0.0
         size = np.maximum(np.abs(rows[:, self.kept]) @ np.abs(self.aliases), np.abs(rows[:, self.dropped]))
         return np.abs(difference) / np.maximum(size, 1e-300)
 

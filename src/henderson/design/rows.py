@@ -12,6 +12,8 @@ from henderson.errors import DataError
 from henderson.frame import Column, Frame
 
 Array = NDArray[np.float64]
+_LARGEST = 1e70
+"""Size of a weight, or its inverse, beyond which sums over squares of weighted rows cannot be held."""
 
 
 def missing_in(column: Column) -> NDArray[np.bool_] | None:
@@ -106,6 +108,8 @@ def positive_weights(given: Any, frame: Frame, rows: NDArray[np.intp] | None) ->
     said = f"weights ('{given}')" if isinstance(given, str) else "weights"
     _first_bad(values < 0, values, rows, said, "is negative")
     _first_bad(values == 0, values, rows, said, "is zero: leave out rows that carry no information")
+    far = (values > _LARGEST) | (values < 1.0 / _LARGEST)
+    _first_bad(far, values, rows, said, "cannot be used: divide weights by a number near their size")
     return values
 
 

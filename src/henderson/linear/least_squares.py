@@ -23,6 +23,7 @@ import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from ..sparse.parallel import thread_count
+from .collinear import combinations
 from .extended import refined
 
 TOLERANCE = 1e-11
@@ -110,7 +111,7 @@ def least_squares(rows: Rows, tolerance: float = TOLERANCE) -> LeastSquares:
         beta = _uncentred_coefficients(centre, kept, beta)
     if centre is not None:
         root, aliases = _uncentred(centre, kept, dropped, root, aliases)
-    return LeastSquares(kept, dropped, root, aliases, beta, rss, total)
+    return LeastSquares(kept, dropped, root, _clean(aliases, root), beta, rss, total)
 
 
 # -- the triangle ----------------------------------------------------------------------------------------
@@ -199,19 +200,13 @@ def _pivoted(
     dropped = np.setdiff1d(np.arange(p), at)
     root = np.triu(basis.T @ r[:, at])
     aliases = solve_triangular(root, basis.T @ r[:, dropped]) if len(at) else np.zeros((0, len(dropped)))
-    return at, dropped, root, basis.T @ z, _clean(aliases, root, r[:, dropped])
+    return at, dropped, root, basis.T @ z, aliases
 
 
 def _lengths(r: np.ndarray) -> np.ndarray:
     """Lengths of the columns, without overflow."""
     peak = np.abs(r).max(axis=0, initial=0.0)
     return peak * np.linalg.norm(r / np.where(peak > 0, peak, 1.0), axis=0)
-
-
-def _clean(aliases: np.ndarray, root: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Aliases without what is left of cancelled coefficients, which would count as all there is where the others are 0."""
-    share = np.abs(aliases) * np.linalg.norm(root, axis=0)[:, None]
-    return np.where(share > 1e-11 * np.linalg.norm(columns, axis=0), aliases, 0.0)
 
 
 # -- passes ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from ..frame import give_back
 from ..inference.new_variances import Spoken
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.student import require_level
+from ..inference.wald import wald
 from ..inference.whitened import whitened
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
@@ -130,14 +131,13 @@ class LinearFit(Fit, Checks):
         """F of all coefficients but the intercept, its numerator and denominator degrees of freedom; a Wald test with the
         fit's own `vcov`."""
         rows = self.solution.root[int(self.intercept) :]
-        if not len(rows) or not self.df_residual > 0:
+        if not len(rows) or not self.df_residual > 0 or not self.solution.scale2 > 0:
             return float("nan"), len(rows), float(self.df_residual)
-        if self.solution.robust is None and not self.generalised:
+        if self.has_sums_of_squares:
             value = (self.solution.total - self.rss) / len(rows) / self.solution.scale2
-        else:
-            effect = rows @ self.coefficients
-            value = float(effect @ np.linalg.solve(rows @ self.vcov @ rows.T, effect)) / len(rows)
-        return value, len(rows), float(self.df_residual)
+            return value, len(rows), float(self.df_residual)
+        found = wald(self, rows)
+        return found.statistic, found.df, found.den_df
 
     @property
     def theta(self) -> np.ndarray:

@@ -10,6 +10,10 @@ from .numbers import column, p_values, table
 from .summary import coefficient_table, correlations, five_numbers, rows_and_columns
 
 
+_PERFECT = 1e-24
+"""Share of the sum of squares of y that is rounding alone."""
+
+
 def summary(fit: Any, correlation: bool = False) -> str:
     """The summary of `hd.lm` or `hd.gls`."""
     parts = [
@@ -64,6 +68,8 @@ def _covariance(fit: Any) -> str:
 
 def _fit_lines(fit: Any) -> str:
     lines = [f"Residual standard error: {fit.sigma:.4g} on {fit.df_residual} degrees of freedom"]
+    if not fit.generalised and fit.rss <= _PERFECT * fit.solution.total:
+        lines.append("The fit is perfect up to rounding: its standard errors and tests say nothing.")
     if not fit.generalised and fit.f_statistic[1] and np.isfinite(fit.r_squared):
         value, numerator, denominator = fit.f_statistic
         lines.append(f"Multiple R-squared: {fit.r_squared:.4g}, adjusted R-squared: {fit.adj_r_squared:.4g}")
