@@ -1,14 +1,36 @@
-"""How near the columns of X are to dependence, from its triangular factor alone.
+"""Dependence among the columns of X, from its triangular factor: exact, as combinations, or how near it is.
 
-Columns are scaled to length 1, as the sizes that units give them mean nothing (Belsley, Kuh & Welsch 1980, ch. 3).
+For nearness columns are scaled to length 1, as the sizes that units give them mean nothing (Belsley, Kuh & Welsch 1980, ch. 3).
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 HARMFUL = 30.0
 """Condition index from which a near-dependency is worth a word."""
+
+
+_CANCELLED = 1e-11
+"""Share of a column below which its part in a combination is rounding."""
+
+
+def combinations(root: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Dropped columns of X as combinations of the kept ones, (rank, dropped).
+
+    Parameters
+    ----------
+    root : R (rank, rank) of the kept columns; inside : (rank, dropped) the dropped ones on the basis of which R is.
+    """
+    return cleaned(solve_triangular(root, inside), root) if inside.size else np.zeros(inside.shape)
+
+
+def cleaned(aliases: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """Combinations (rank, dropped) without what is left of cancelled coefficients: that would count as all there is in a row where
+    the others are 0."""
+    share = np.abs(aliases) * np.linalg.norm(root, axis=0)[:, None]
+    return np.where(share > _CANCELLED * np.linalg.norm(root @ aliases, axis=0), aliases, 0.0)
 
 
 def eigenvalues(root: np.ndarray, aliases: np.ndarray) -> np.ndarray:

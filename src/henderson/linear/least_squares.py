@@ -23,7 +23,7 @@ import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from ..sparse.parallel import thread_count
-from .collinear import combinations
+from .collinear import cleaned
 from .extended import refined
 
 TOLERANCE = 1e-11
@@ -111,7 +111,7 @@ def least_squares(rows: Rows, tolerance: float = TOLERANCE) -> LeastSquares:
         beta = _uncentred_coefficients(centre, kept, beta)
     if centre is not None:
         root, aliases = _uncentred(centre, kept, dropped, root, aliases)
-    return LeastSquares(kept, dropped, root, _clean(aliases, root), beta, rss, total)
+    return LeastSquares(kept, dropped, root, cleaned(aliases, root), beta, rss, total)
 
 
 # -- the triangle ----------------------------------------------------------------------------------------
