@@ -93,7 +93,7 @@ class Questions:
             the rows used otherwise; one with two values stands at both).
         weights : of what is averaged over: "equal", "proportional" (to how often its combinations occur), "outer" (to the
             product of how often each of its levels occurs), "cells" (to how often each cell occurs), "flat" (equal over
-            cells that occur).
+            cells that occur). A row of a weighted model counts its weight.
         level : of the limits. adjust : of the limits, see `pairs`.
         df : "satterthwaite", "residual", "inf" ..., or a number; the fit's own by default.
         type : "response" takes estimates and limits back where the left side is log(y), sqrt(y), 1/y ...; its standard
