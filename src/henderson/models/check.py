@@ -12,20 +12,21 @@ from scipy.linalg import solve_triangular
 
 from .. import design as designs
 from .. import formula as formulas
+from .. import frame as frames
 from ..design.aliasing import describe
 from ..design.cells import Layout
 from ..design.columns import INTERCEPT
 from ..design.combination import listed
 from ..design.confounded import constant_effects, rows_by_level, why_confounded
 from ..design.estimability import ColumnSpace
-from ..errors import NotAvailableError
-from ..formula import read_residual
 from ..frame import give_back
-from ..linear.collinear import eigenvalues, near_dependencies
+from ..linear.collinear import combinations, eigenvalues, near_dependencies
 from ..linear.least_squares import least_squares
 from ..linear.qr import orthonormal_basis
 from ..linear.rows import DesignRows
 from ..sparse.threads import one_blas_thread
+from .arguments import refuse_relationships
+from .residual_input import read_residual_input
 
 if TYPE_CHECKING:
     from ..design import Design
@@ -196,27 +197,18 @@ def _rows_of(
     relationships: Mapping[str, Any] | None,
     contrasts: Mapping[str, Any] | None,
 ) -> tuple[Design, Frame]:
-    from .. import frame as frames
-
     parsed = formulas.parse(formula)
-    if relationships is not None:
-        raise NotAvailableError(
-            "relationships= is part of the grammar, but not available yet in this version."
-        )
+    refuse_relationships(relationships)
     if parsed.random or (residual is None and variance is None):
         formulas.require_available(parsed, residual, variance)
         frame = frames.read(data, designs.needed(parsed, weights), parsed.text)
         return designs.build(parsed, frame, weights=weights, contrasts=contrasts), frame
-    from .gls import _Model, _names, _read
-
     formulas.require_available(parsed)
-    spoken = None if residual is None else read_residual(residual)
-    functions = () if variance is None else formulas.parse_variance(variance)
-    frame = _read(data, parsed, spoken, functions, variance, weights, None)
-    named = replace(parsed, names={**parsed.names, **_names(spoken, functions)})
-    design = designs.build(named, frame, weights=weights, contrasts=contrasts)
-    _Model(design, frame, spoken, None, functions, variance or "").structure()
-    return design, frame
+    given = read_residual_input(
+        parsed, data, residual, variance, None, weights=weights, offset=None, contrasts=contrasts
+    )
+    given.structure()
+    return given.design, given.frame
 
 
 def _column_space(design: Design, plain: bool) -> tuple[ColumnSpace, np.ndarray]:
@@ -229,9 +221,7 @@ def _column_space(design: Design, plain: bool) -> tuple[ColumnSpace, np.ndarray]
     x = design.X if design.weights is None else design.X * np.sqrt(design.weights)[:, None]
     basis = orthonormal_basis(x)
     sign = np.where(np.diagonal(basis.r) < 0, -1.0, 1.0)[:, None]
-    aliases = np.zeros((len(basis.kept), len(basis.dropped)))
-    if aliases.size:
-        aliases = solve_triangular(basis.r, basis.q.T @ x[:, basis.dropped])
+    aliases = combinations(basis.r, basis.q.T @ x[:, basis.dropped])
     return ColumnSpace(names, basis.kept, basis.dropped, aliases), basis.r * sign
 
 

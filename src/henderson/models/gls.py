@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from importlib import import_module
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .. import design as designs
 from .. import formula as formulas
-from .. import frame as frames
 from ..design.estimability import ColumnSpace
 from ..design.record import Design
-from ..errors import FormulaError, ModelError
-from ..formula.residual import Residual, read_residual
-from ..formula.terms import Formula, VarianceTerm
-from ..frame import Frame
+from ..errors import ModelError
 from ..inference.new_variances import Spoken
-from ..linear.gls import Criterion, Estimates, FittedResidual, estimates, standard_rows
+from ..linear.collinear import combinations
+from ..linear.coordinates import Coordinates
+from ..linear.gls import Criterion, Estimates, FittedResidual, Rows, estimates, standard_rows
 from ..linear.newton import Box, Minimum, minimise
 from ..linear.solution import Coordinates as LinearCoordinates
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
-from ..residuals import catalogue
-from ..residuals.base import Layout, Structure
 from ..residuals.covariance import RESIDUAL, Covariance
-from ..residuals.independent import Independent
-from ..residuals.layout import product_codes
-from ..residuals.read_variances import variance_functions
 from ..sparse.threads import one_blas_thread
-from .labels import Labels
+from .arguments import require_reml
+from .labels import labels_of
 from .linear_fit import LinearFit
+from .residual_input import ResidualInput, read_residual_input
 
 _MAX_ROUNDS, _SETTLED = 100, 1e-10
 """power(fitted): refits, and the relative change of the fitted values at which they end."""
@@ -96,58 +89,15 @@ def gls(
             "residual= says how residuals are correlated."
         )
     formulas.require_available(parsed)
-    if not isinstance(reml, bool | np.bool_):
-        raise ModelError(f"reml= is True (restricted likelihood) or False (likelihood), not {reml!r}.")
-    if V is not None and residual is not None:
-        raise ModelError("V= is a known covariance and residual= one to be estimated: give one of them.")
-    spoken = None if residual is None else read_residual(residual)
-    functions = () if variance is None else formulas.parse_variance(variance)
-    frame = _read(data, parsed, spoken, functions, variance, weights, offset)
-    named = replace(parsed, names={**parsed.names, **_names(spoken, functions)})
-    design = designs.build(named, frame, weights=weights, offset=offset, contrasts=contrasts)
-    model = _Model(design, frame, spoken, V, functions, variance or "")
+    reml = require_reml(reml)
+    given = read_residual_input(
+        parsed, data, residual, variance, V, weights=weights, offset=offset, contrasts=contrasts
+    )
+    design = given.design
     with one_blas_thread():
         rows = standard_rows(design.X, _response(design), design.offset)
-        fitted = _fit_covariance(model, rows, bool(reml), fixed_parameters, start, verbose)
-        return _finish(formula, design, frame, fitted, model.spoken(residual, variance))
-
-
-@dataclass(frozen=True)
-class _Model:
-    """What the user said of the residuals, with the columns it names."""
-
-    design: Design
-    frame: Frame
-    residual: Residual | None
-    known: Any
-    functions: tuple[VarianceTerm, ...]
-    text: str
-
-    def structure(self) -> Structure:
-        design = self.design
-        if self.known is not None:
-            known = import_module("henderson.residuals.known")
-            zeros = np.zeros(design.n, dtype=np.int64)
-            layout = Layout(design.n, (), zeros, "", ("",), "V=", rows=design.rows)
-            built: Structure = known.build(self.known, layout, design.n_read)
-            return built
-        if self.residual is None:
-            return Independent(design.n)
-        return catalogue.build(self.residual, self.frame, design.rows, design.n)
-
-    def spoken(self, residual: str | None, variance: str | None) -> Spoken:
-        """The user's words, and the levels whose standard deviation is 1."""
-        first = {}
-        for term in self.functions:
-            if term.kind == "ident":
-                _, labels = product_codes(term.columns, self.frame, self.design.rows, self.design.n)
-                first[term.text] = str(labels[0])
-        return Spoken(residual, variance, self.known is not None, first)
-
-    def covariance(self, structure: Structure, fitted: np.ndarray | None) -> Covariance:
-        design = self.design
-        functions = variance_functions(self.functions, self.text, self.frame, design.rows, fitted)
-        return Covariance(structure, functions, design.weights)
+        fitted = _fit_covariance(given, rows, reml, fixed_parameters, start, verbose)
+        return _finish(formula, given, fitted, given.spoken(residual))
 
 
 @dataclass(frozen=True)
@@ -160,54 +110,24 @@ class _Fitted:
     rounds_note: str | None
 
 
-def _read(
-    data: Any,
-    parsed: Formula,
-    residual: Residual | None,
-    functions: tuple[VarianceTerm, ...],
-    variance: str | None,
-    weights: Any,
-    offset: Any,
-) -> Frame:
-    needed = designs.needed(parsed, weights, offset)
-    extra = {name: None for name in _names(residual, functions)}
-    try:
-        return frames.read(data, {**extra, **needed}, parsed.text)
-    except FormulaError:
-        # The place of the name is in another text than the formula's.
-        frames.read(data, needed, parsed.text)
-        if residual is not None:
-            frames.read(data, residual.names, residual.text)
-        if variance is not None:
-            frames.read(data, {name: span for f in functions for name, span in f.places}, variance)
-        raise
-
-
-def _names(residual: Residual | None, functions: tuple[VarianceTerm, ...]) -> dict[str, tuple[int, int]]:
-    names = {} if residual is None else dict(residual.names)
-    for function in functions:
-        names.update(function.places)
-    return names
-
-
 def _response(design: Design) -> np.ndarray:
     assert design.y is not None
     return design.y
 
 
 def _fit_covariance(
-    model: _Model,
-    rows: Any,
+    given: ResidualInput,
+    rows: Rows,
     reml: bool,
     fixed_parameters: Mapping[str, float] | None,
     start: Mapping[str, float] | None,
     verbose: bool,
 ) -> _Fitted:
-    design = model.design
-    structure = model.structure()
-    iterated = any(f.fitted for f in model.functions)
+    design = given.design
+    structure = given.structure()
+    iterated = given.uses_fitted
     fitted = _least_squares(design, rows) if iterated else None
-    covariance = model.covariance(structure, fitted)
+    covariance = given.covariance(structure, fitted)
     s2 = _held_variance(fixed_parameters, covariance, rows.coordinates.y_scale)
     _own_variance(start, covariance, "start")
     held, held_at = covariance.given(fixed_parameters, "fixed_parameters")
@@ -217,7 +137,7 @@ def _fit_covariance(
     box = Box(covariance.lower, covariance.upper, ~held)
     from ..report.progress import watch
 
-    with watch(verbose, design.n, _described(model), rows.coordinates.deviance_shift(reml)) as on_step:
+    with watch(verbose, design.n, given.description, rows.coordinates.deviance_shift(reml)) as on_step:
         for _ in range(_MAX_ROUNDS):
             criterion = Criterion(covariance, rows, reml, s2)
             minimum = _minimum(criterion, starts, box, on_step)
@@ -229,15 +149,15 @@ def _fit_covariance(
             change = np.max(np.abs(renewed - fitted)) / np.max(np.abs(fitted))
             if change < _SETTLED:
                 return _Fitted(criterion, covariance, minimum, held, found, None)
-            fitted, starts = renewed, [minimum.t]
+            fitted = renewed
             natural = covariance.natural(minimum.t)
-            covariance = model.covariance(structure, fitted)
+            covariance = given.covariance(structure, fitted)
             starts = [_same(covariance, natural, minimum.t)]
     note = f"the fitted values of power(fitted) still change by {change:.1g} (relative) after {_MAX_ROUNDS} refits"
     return _Fitted(criterion, covariance, minimum, held, found, note)
 
 
-def _require_rows(coordinates: Any, parameters: int) -> None:
+def _require_rows(coordinates: Coordinates, parameters: int) -> None:
     left = coordinates.n - coordinates.rank
     if parameters > 1 and parameters >= left:
         raise ModelError(
@@ -262,7 +182,8 @@ def _minimum(
     criterion: Criterion, starts: list[np.ndarray], box: Box, on_step: Callable[[Any], None] | None
 ) -> Minimum:
     try:
-        return minimise(criterion, starts, box, on_step, follow=3 if criterion.n < _MANY else 1)
+        followed = criterion.covariance.structure.followed
+        return minimise(criterion, starts, box, on_step, follow=followed if criterion.n < _MANY else 1)
     except ArithmeticError:
         raise ModelError(
             "The covariance of the residuals is not positive definite at the parameters started from or held: "
@@ -270,7 +191,7 @@ def _minimum(
         ) from None
 
 
-def _least_squares(design: Design, rows: Any) -> np.ndarray:
+def _least_squares(design: Design, rows: Rows) -> np.ndarray:
     residual = rows.m[:, -1] * rows.coordinates.y_scale
     offset = 0.0 if design.offset is None else design.offset
     return _response(design) - offset - residual
@@ -314,29 +235,16 @@ def _own_variance(given: Mapping[str, float] | None, covariance: Covariance, arg
     return value
 
 
-def _described(model: _Model) -> str:
-    parts = [model.residual.text if model.residual else None, model.text or None]
-    if model.known is not None:
-        parts.append("V given")
-    return " with ".join(part for part in parts if part) or "independent residuals"
-
-
-def _finish(formula: str, design: Design, frame: Frame, fitted: _Fitted, spoken: Spoken) -> LinearFit:
-    criterion, found = fitted.criterion, fitted.found
+def _finish(formula: str, given: ResidualInput, fitted: _Fitted, spoken: Spoken) -> LinearFit:
+    criterion, found, design = fitted.criterion, fitted.found, given.design
     coordinates = criterion.rows.coordinates
     residual = FittedResidual(fitted.covariance, criterion, fitted.minimum, fitted.held, found.root)
-    names = design.x_names
-    aliases = _aliases(design, coordinates)
-    space = ColumnSpace(names, coordinates.kept, coordinates.dropped, aliases)
-    labels = Labels(
-        formula,
-        design.response,
-        tuple(names[j] for j in coordinates.kept),
-        tuple(names[j] for j in coordinates.dropped),
-        (),
-    )
+    names, kept, dropped = design.x_names, coordinates.kept, coordinates.dropped
+    q = criterion.rows.m[:, : criterion.p]
+    space = ColumnSpace(names, kept, dropped, combinations(coordinates.r, q.T @ design.X[:, dropped]))
+    labels = labels_of(formula, design.response, names, kept, dropped)
     solution = LinearSolution(
-        LinearCoordinates(coordinates.n, coordinates.kept, coordinates.dropped),
+        LinearCoordinates(coordinates.n, kept, dropped),
         found.beta,
         found.root,
         found.rss,
@@ -347,16 +255,7 @@ def _finish(formula: str, design: Design, frame: Frame, fitted: _Fitted, spoken:
         residual=residual,
     )
     status = _status(fitted, residual)
-    return LinearFit(labels, solution, space, design.library, design, frame, status, spoken=spoken)
-
-
-def _aliases(design: Design, coordinates: Any) -> np.ndarray:
-    """The dropped columns of X as combinations of the kept ones, (rank, dropped)."""
-    kept, dropped = coordinates.kept, coordinates.dropped
-    if not len(kept) or not len(dropped):
-        return np.zeros((len(kept), len(dropped)))
-    q = design.X[:, kept] @ coordinates.coefficient_rows(np.eye(len(kept)))
-    return coordinates.coefficient_rows(q.T @ design.X[:, dropped])
+    return LinearFit(labels, solution, space, design.library, design, given.frame, status, spoken=spoken)
 
 
 def _status(fitted: _Fitted, residual: FittedResidual) -> Status:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -28,7 +28,7 @@ class TermLabels:
 
 @dataclass(frozen=True)
 class Labels:
-    """All names of a mixed model."""
+    """All names of a model."""
 
     formula: str
     response: str
@@ -37,3 +37,15 @@ class Labels:
     dropped: tuple[str, ...]
     """Columns of X that are linear combinations of those before them."""
     terms: tuple[TermLabels, ...]
+
+
+def labels_of(
+    formula: str,
+    response: str,
+    names: Sequence[str],
+    kept: Iterable[int],
+    dropped: Iterable[int],
+    terms: tuple[TermLabels, ...] = (),
+) -> Labels:
+    """The names of a model whose X has columns `names`, of which some are kept."""
+    return Labels(formula, response, tuple(names[j] for j in kept), tuple(names[j] for j in dropped), terms)

@@ -23,7 +23,7 @@ from ..memory import machine_memory
 from ..report.progress import rows_line
 from ..sparse.threads import one_blas_thread
 from ..stream import Batches, FileRows, bytes_of, scan, size_in_memory
-from .labels import Labels
+from .labels import labels_of
 from .linear_fit import LinearFit
 from .saved import Saved
 
@@ -150,7 +150,7 @@ def _from_file(
         solved.aliases,
         "This fit read its rows from a file in parts and holds none of them",
     )
-    labels = labels_of(formula, found.design, solved)
+    labels = labels_of(formula, found.design.response, x_names, solved.kept, solved.dropped)
     return LinearFit(labels, solution, space_of(x_names, solved), "pandas", saved=saved)
 
 
@@ -169,7 +169,7 @@ def fit_rows(formula: str, design: Design, frame: Frame | None) -> LinearFit:
     log_weights = 0.0 if design.weights is None else float(np.sum(np.log(design.weights)))
     solution = linear_solution(found, design.n, log_weights)
     return LinearFit(
-        labels_of(formula, design, found),
+        labels_of(formula, design.response, design.x_names, found.kept, found.dropped),
         solution,
         space_of(design.x_names, found),
         design.library,
@@ -212,17 +212,6 @@ def linear_solution(found: LeastSquares, n: int, log_weights: float) -> LinearSo
         scale2,
         float(deviance),
         total=found.total,
-    )
-
-
-def labels_of(formula: str, design: Design, found: LeastSquares) -> Labels:
-    names = design.x_names
-    return Labels(
-        formula,
-        design.response,
-        tuple(names[j] for j in found.kept),
-        tuple(names[j] for j in found.dropped),
-        (),
     )
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from .. import design as designs
 from .. import formula as formulas
 from .. import frame as frames
-from ..errors import ModelError, NotAvailableError
-from ..linear.coordinates import Coordinates
+from ..design.record import Design
+from ..errors import ModelError
 from ..mixed.criterion import Problem
 from ..mixed.crossproducts import CrossProducts, cross_products
 from ..mixed.dense import DenseSystem
@@ -25,8 +25,9 @@ from ..mixed.standardise import Standardised, standardise
 from ..mixed.start import default_start, held_factor, user_start
 from ..mixed.verdict import Status, boundary_notes
 from ..sparse.threads import one_blas_thread
+from .arguments import refuse_relationships, require_reml
 from .covariance_input import RESIDUAL, read_covariances
-from .labels import Labels, TermLabels
+from .labels import Labels, TermLabels, labels_of
 from .mixed_fit import MixedFit
 
 
@@ -72,12 +73,8 @@ def lmm(
     """
     parsed = formulas.parse(formula)
     formulas.require_available(parsed, residual, variance)
-    if relationships is not None:
-        raise NotAvailableError(
-            "relationships= is part of the grammar, but not available yet in this version."
-        )
-    if not isinstance(reml, bool | np.bool_):
-        raise ModelError(f"reml= is True (restricted likelihood) or False (likelihood), not {reml!r}.")
+    refuse_relationships(relationships)
+    reml = require_reml(reml)
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
     if not design.blocks:
@@ -89,7 +86,8 @@ def lmm(
     with one_blas_thread():
         model = standardise(design)
         products = cross_products(model)
-    labels = _labels(formula, design, model.coordinates)
+    kept, dropped = model.coordinates.kept, model.coordinates.dropped
+    labels = labels_of(formula, design.response, design.x_names, kept, dropped, _terms(design))
     problem, theta = _problem(model, products, labels, reml, fixed_parameters, start)
     from ..report.progress import watch
 
@@ -159,15 +157,8 @@ def _problem(
     return problem, user_start(problem, products, coordinates, begin, begin_residual)
 
 
-def _labels(formula: str, design: Any, coordinates: Coordinates) -> Labels:
-    names = design.x_names
-    return Labels(
-        formula,
-        design.response,
-        tuple(names[j] for j in coordinates.kept),
-        tuple(names[j] for j in coordinates.dropped),
-        tuple(TermLabels(b.group, tuple(b.effects), b.levels, b.structure, b.text) for b in design.blocks),
-    )
+def _terms(design: Design) -> tuple[TermLabels, ...]:
+    return tuple(TermLabels(b.group, tuple(b.effects), b.levels, b.structure, b.text) for b in design.blocks)
 
 
 def _require_separable(design: Any, held: Mapping[str, Any] | None) -> None:

@@ -16,6 +16,7 @@ from ..frame import give_back
 from ..inference.predict import fitted_rows, linear_predictor, predict, spread
 from ..inference.satterthwaite import degrees_of_freedom
 from ..inference.student import require_level
+from ..linear.collinear import combinations
 from ..mixed.solution import Solution
 from ..mixed.verdict import Status, singular_pairs
 from .fit import Fit
@@ -331,13 +332,9 @@ class MixedFit(Fit):
         x = design.X[:, coordinates.dropped]
         if model is None or not x.shape[1]:
             return np.zeros((coordinates.rank, x.shape[1]))
-        kept = design.X[:, coordinates.kept]
         if model.root_weights is not None:
-            x, kept = x * model.root_weights[:, None], kept * model.root_weights[:, None]
-        combination = coordinates.coefficient_rows(model.q.T @ x)
-        # what is left of a cancelled coefficient would count as all there is in a row where the others are 0
-        share = np.abs(combination) * np.linalg.norm(kept, axis=0)[:, None]
-        return np.where(share > 1e-11 * np.linalg.norm(x, axis=0), combination, 0.0)
+            x = x * model.root_weights[:, None]
+        return combinations(coordinates.r, model.q.T @ x)
 
     # -- work --------------------------------------------------------------------------------------------
 
