@@ -24,6 +24,8 @@ _FLAT = 1e-7
 """Curvature, relative to the largest, below which a direction has none."""
 _CONTRACTION = 0.1
 _MAX_ROUGH, _MAX_NEWTON, _MAX_BLOCKED = 100, 50, 4
+_AGREED, _SAME, _FINISHED = 8, 0.02, 2
+"""So many climbs to one value, to within that, end the search; and so many of nearly one value are finished."""
 
 Function = Callable[[np.ndarray, bool], tuple[float, np.ndarray | None]]
 """(t, whether the gradient is wanted) -> value (infinite where it is not defined), gradient."""
@@ -92,9 +94,25 @@ def minimise(
         value, gradient = function(ranked[0], True)
         assert gradient is not None
         return Minimum(ranked[0], value, gradient, box.moving, 0.0, 0, True)
-    rough = [_quasi_newton(function, t, box, report) for t in ranked[:follow]]
-    best = min(rough, key=lambda found: found[0])
-    return _newton(function, best[1], box, report, best[2])
+    rough: list[tuple[float, np.ndarray, int]] = []
+    for t in ranked[:follow]:
+        rough.append(_quasi_newton(function, t, box, report))
+        if len(rough) == _AGREED and np.ptp([value for value, _, _ in rough]) < _SAME:
+            break
+    ended = [_newton(function, t, box, report, taken) for _, t, taken in _nearly_best(rough)]
+    lowest = min(found.value for found in ended)
+    return min(ended, key=lambda found: (found.value > lowest + _SAME, not found.converged, found.value))
+
+
+def _nearly_best(rough: list[tuple[float, np.ndarray, int]]) -> list[tuple[float, np.ndarray, int]]:
+    """The lowest, and another of nearly that value elsewhere: quasi-Newton steps end too early to tell which is lower."""
+    ranked = sorted(rough, key=lambda found: found[0])
+    out = ranked[:1]
+    for found in ranked[1:]:
+        near = found[0] - ranked[0][0] < _SAME
+        if near and len(out) < _FINISHED and all(np.abs(found[1] - t).max() > 0.3 for _, t, _ in out):
+            out.append(found)
+    return out
 
 
 def hessian(function: Function, t: np.ndarray, box: Box, which: np.ndarray) -> np.ndarray:

@@ -137,6 +137,8 @@ class Structure(ABC):
     upper: np.ndarray
     separable: bool = True
     has_variances: bool = False
+    followed: int = 3
+    """From how many of its starts, best first, steps are taken."""
     layout: Layout | None = None
     """The rows it was built for, in the order of the design: what a variogram or an ACF of residuals asks."""
 

@@ -23,6 +23,12 @@ from .order import one_time, require_whole, said
 MAX_POSITIONS = 200
 _MAX_SUMS = 4_000_000
 """Numbers up to which the sums of products of all patterns are kept."""
+_PERTURBED, _SPREAD = 12, 0.7
+"""Starts at random of `us` and `cor`, and their standard deviation (of arctanh of partial correlations)."""
+_PLENTY = 20
+"""Groups for each position above which the likelihood of `us` and `cor` is taken to have one maximum."""
+_WIDE = 12
+"""Positions above which no starts are made at random: there are too many directions."""
 _MANY_PATTERNS = 60
 """Patterns above which they are factorised side by side."""
 
@@ -43,6 +49,8 @@ class Positions(Structure):
         self.lower, self.upper = np.full(total, -np.inf), np.full(total, np.inf)
         self.order, self.patterns = _patterns(layout.groups, codes)
         self.masked = Masked(self.patterns, self.m) if len(self.patterns) > _MANY_PATTERNS else None
+        if isinstance(family, General):
+            self.followed = 4 + _PERTURBED
         self.parameters = self._parameters()
         self.separable = not own and family.separable
 
@@ -101,8 +109,21 @@ class Positions(Structure):
         values, vectors = np.linalg.eigh(0.9 * r + 0.1 * np.eye(self.m))
         guess = (vectors * np.maximum(values, 0.05)) @ vectors.T
         size = np.sqrt(np.diagonal(guess))
-        t = self.family.start(guess / np.outer(size, size))
-        return [np.concatenate([np.log(sd[1:] / sd[0]) if self.has_variances else [], t])]
+        r = guess / np.outer(size, size)
+        log_sd = np.log(sd[1:] / sd[0]) if self.has_variances else np.zeros(0)
+        return [np.append(log_sd, t) for t in self._correlations_to_start(r)]
+
+    def _correlations_to_start(self, r: np.ndarray) -> list[np.ndarray]:
+        """t of the family near the empirical r (m, m); where groups are few, others, as the likelihood has several maxima."""
+        out = [self.family.start(r)]
+        if not isinstance(self.family, General) or sum(p.groups for p in self.patterns) > _PLENTY * self.m:
+            return out
+        for simpler in (Equal(self.effects), Powers(self.effects, np.arange(self.m))):
+            out.append(self.family.start(simpler.matrix(simpler.start(r))))
+        out.append(np.zeros_like(out[0]))
+        if self.m <= _WIDE:
+            out += list(np.random.default_rng(0).normal(0.0, _SPREAD, (_PERTURBED, len(out[0]))))
+        return out
 
     def natural(self, t: np.ndarray) -> np.ndarray:
         if not self.has_variances:

@@ -32,6 +32,7 @@ class Sections(Structure):
         """rows : for each section its rows of the design; inner : its structure; name : of the column(s) of sections."""
         self.inner, self.text, self.name = tuple(inner), text, inner[0].name
         self.effects = [f"{name}{label}" for label in labels]
+        self.followed = max(s.followed for s in self.inner)
         self.counts = [len(r) for r in rows]
         self._n_rows = sum(self.counts)
         self.order = np.concatenate(
