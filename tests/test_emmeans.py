@@ -338,6 +338,27 @@ def test_flat_weights_average_over_cells_that_occur(empty):
     np.testing.assert_allclose(values(flat), np.nanmean(cells, axis=0), rtol=1e-12)
 
 
+def test_nested_factors_are_averaged_over_the_cells_that_occur():
+    """R 4.2 emmeans, which finds the nesting itself: m <- lm(y ~ region/city + x); emmeans(m, ~region); joint_tests(m)."""
+    data = pd.DataFrame(
+        {
+            "region": list("EEEEEEWWWWW"),
+            "city": list("aaabbcppqqq"),
+            "x": [1.0, 2, 4, 3, 5, 2, 1, 6, 2, 3, 5],
+            "y": [3.1, 4.0, 6.2, 5.9, 7.3, 5.2, 4.4, 9.8, 6.1, 7.7, 9.2],
+        }
+    )
+    fit = hd.lm("y ~ region/city + x", data)
+    with pytest.raises(hd.ModelError, match=r"region E with city q\. weights='flat' averages over the comb"):
+        fit.emmeans("region")
+    means = fit.emmeans("region", weights="flat")
+    np.testing.assert_allclose(values(means), [5.73168750441478, 7.04983047255775], rtol=1e-12)
+    np.testing.assert_allclose(values(means, "std_error"), [0.14024121975806, 0.14190762427680], rtol=1e-12)
+    np.testing.assert_allclose(values(means.pairs(), "std_error"), [0.201532793169481], rtol=1e-12)
+    tests = fit.joint_tests(weights="flat")
+    np.testing.assert_allclose(tests["p_value"][:2], [1.25074243249096e-03, 1.61071790779364e-05], rtol=1e-10)
+
+
 def test_joint_tests_leave_out_what_cannot_be_estimated(empty):
     tests = empty.joint_tests()
     assert "note" in tests

@@ -29,28 +29,7 @@ def acf(
     max_lag: int | None = None,
     level: float = 0.95,
 ) -> dict[str, Any]:
-    """Autocorrelations of residuals by lag, as plain columns.
-
-    Parameters
-    ----------
-    time, groups : columns of the time in whole steps (gaps allowed) and of the groups; those of residual= where neither is
-        given. Without a time, rows of a group are one step apart in the order in which they stand.
-    data : the table of the fit, where the columns are not in the model.
-    kind : "pearson", "normalized" (whitened: about 0 at all lags where the model is right) or "response".
-    max_lag : the longest lag; the smaller of the longest series less one and 10 log10 of it, by default.
-    level : of the bounds.
-
-    Returns
-    -------
-    lag (0 first), acf, n_pairs, bound (an autocorrelation of independent residuals lies within +- bound with probability
-    `level`: the normal quantile over the root of n_pairs; NaN at lag 0), and model (the fitted correlation at that lag; only for
-    Pearson residuals over the time of the fitted correlation).
-
-    Raises
-    ------
-    ModelError : several coordinates; arguments out of range.
-    DataError : times that are not whole numbers, or occur twice in a group.
-    """
+    """Autocorrelations of residuals by lag, as plain columns. See `Checks.acf`."""
     from statistics import NormalDist
 
     require_level(level, "acf")

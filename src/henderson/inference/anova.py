@@ -48,24 +48,7 @@ class _Asked(NamedTuple):
 def anova(
     fit: LinearEstimates, type: int | str = 2, df: str | float | None = None, intercept: bool = False
 ) -> dict[str, Any]:
-    """F tests of the fixed terms.
-
-    Parameters
-    ----------
-    type : 1, 2 or 3 (see the head of this file).
-    df : denominator degrees of freedom, one of `protocol.DF_METHODS` or a number; None takes the fit's own.
-    intercept : whether to test the intercept too (types 1 and 3).
-
-    Returns
-    -------
-    term, df, den_df, statistic (F), p_value. Least squares with the usual covariance have sum_sq and mean_sq after df, and a
-    line Residuals. A term with nothing left to test has df 0 and NaN. Where something must be said of a term (part of it is
-    not estimable; cells without rows) there is a column note.
-
-    Raises
-    ------
-    ModelError : another type, or another method for df.
-    """
+    """F tests of the fixed terms. See `Questions.anova`."""
     number = {"1": 1, "2": 2, "3": 3, "I": 1, "II": 2, "III": 3}.get(str(type).upper())
     if number is None or isinstance(type, bool):
         raise ModelError(f"anova: type is 1, 2 or 3, not {type!r}.")

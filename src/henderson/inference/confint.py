@@ -17,13 +17,7 @@ def confint(fit: LinearEstimates, level: float = 0.95, method: str = "wald") -> 
     """estimate +- quantile of t times its standard error, with the fit's own degrees of freedom. In `hd.lm` with its own
     covariance this is the profile interval too.
 
-    Returns
-    -------
-    term, estimate, conf_low, conf_high.
-
-    Raises
-    ------
-    ModelError : another method or level; NotAvailableError : profile and bootstrap, which are not there yet.
+    See `Questions.confint`.
     """
     require_level(level, "confint")
     if method not in METHODS:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import ModelError
 from .asked import read_options, read_specs, require_weights
 from .columns import fixed_names
@@ -54,7 +56,19 @@ def emmeans(
     margins = grid.margins((*names, *groups), weights)
     functions = Functions(margins.rows, margins.offset, margins.labels, names, groups, margins.empty)
     notes = [*grid_notes(fit, grid, (*names, *groups), weights), *scale_notes(fit, options)]
-    return MarginalMeans(fit, functions, options, [*notes, *level_notes(fit, options)])
+    try:
+        return MarginalMeans(fit, functions, options, [*notes, *level_notes(fit, options)])
+    except ModelError as error:
+        raise ModelError(f"{error}{_instead(fit, grid, (*names, *groups), weights)}") from None
+
+
+def _instead(fit: LinearEstimates, grid: ReferenceGrid, kept: tuple[str, ...], weights: str) -> str:
+    """Weights by which there are means, where cells without rows (such as those of nested factors) leave none."""
+    if weights == "flat" or fit.spec.get("cells") is None:
+        return ""
+    rows = grid.margins(kept, "flat").rows
+    able = fit.columns.estimable(rows[np.isfinite(rows).all(axis=1)]).any()
+    return " weights='flat' averages over the combinations that have rows." if able else ""
 
 
 def pairs(

@@ -110,7 +110,16 @@ class Estimates:
     def pairs(
         self, adjust: str | None = None, by: str | Sequence[str] | None = None, reverse: bool = False
     ) -> Contrasts:
-        """All differences within each family. See `contrast`."""
+        """All differences within each family: `contrast` by "pairwise".
+
+        Parameters
+        ----------
+        adjust, by, reverse : see `contrast`.
+
+        Returns
+        -------
+        Contrasts.
+        """
         return self.contrast("pairwise", adjust=adjust, by=by, reverse=reverse)
 
     def contrast(
@@ -133,7 +142,7 @@ class Estimates:
             the mean of those before it), "poly" (orthogonal polynomials, in whole numbers); or a dict of name -> weights.
         adjust : see `inference.multiplicity`; by default the one that suits the contrasts.
         by : columns whose combinations are the families, in place of those of the estimates; () for one family of all.
-        reference : the control: a level, or its number from 0.
+        reference : the control: a level, or its number from 0. reverse : the other sign.
         interaction : contrasts of each variable in turn, of contrasts of the next.
         level : of the limits; that of the estimates by default.
 
@@ -167,8 +176,20 @@ class Estimates:
         )
 
     def joint_tests(self, by: str | Sequence[str] | None = None) -> Any:
-        """F tests, within each family, that there are no differences: of each variable averaged over the others, and of
-        each of their interactions. Columns: the columns `by`, term, df1, df2, statistic, p_value; and note.
+        """F tests, within each family, that there are no differences: of each variable averaged over the others, and of each of
+        their interactions.
+
+        Parameters
+        ----------
+        by : columns whose combinations are the families; those of the estimates by default.
+
+        Returns
+        -------
+        The columns `by`, term, df1, df2, statistic, p_value; and note.
+
+        Raises
+        ------
+        ModelError : an unknown column; estimates that are not all combinations of their variables.
         """
         families_by = self.functions.by if by is None else self._columns_named(by)
         names = tuple(n for n in (*self.functions.names, *self.functions.by) if n not in families_by)

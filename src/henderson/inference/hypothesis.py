@@ -26,28 +26,7 @@ def contrast(
     rhs: Any = None,
     adjust: str | None = None,
 ) -> dict[str, Any]:
-    """Estimate and test each of several combinations of the coefficients.
-
-    Parameters
-    ----------
-    L : an array (k, p) over the columns of X; a text such as "x1 - 2*x2 = 3" or several; {column: weight}; {name: text, array
-        or {column: weight}}.
-    level : of the intervals.
-    df : denominator degrees of freedom, one of `protocol.DF_METHODS` or a number; None takes the fit's own.
-    names : of the combinations.
-    rhs : what they are compared with, one number or k; 0 where it is not given, here or in a text.
-    adjust : for the k tests as a family: "bonferroni", "holm", "sidak", "mvt" (exact), "scheffe", "fdr" ... (see
-        `inference.multiplicity`); None takes them one at a time.
-
-    Returns
-    -------
-    contrast, estimate, std_error, df, statistic, p_value, conf_low, conf_high; with a right side other than 0, null too (after
-    df).
-
-    Raises
-    ------
-    ModelError : an unknown name (the closest is named); a combination that is not estimable, with the reason.
-    """
+    """Estimate and test each of several combinations of the coefficients. See `Questions.contrast`."""
     require_level(level, "contrast")
     require_df(df)
     method = method_named(adjust)
@@ -89,14 +68,7 @@ def joint_test(
 ) -> dict[str, Any]:
     """One F test of all the combinations together (see `contrast` for L, df and rhs; `wald` for the test).
 
-    Returns
-    -------
-    df, den_df, statistic, p_value: one row. Combinations that follow from the others are not counted in df.
-
-    Raises
-    ------
-    ModelError : as `contrast`; right sides that contradict each other; a sandwich covariance of fewer clusters than would be
-        needed.
+    See `Questions.test`.
     """
     wanted = compared_with(read_combinations(L, fit.columns), rhs)
     found = wald(fit, kept_rows(fit, wanted), wanted.rhs, df)
@@ -136,12 +108,7 @@ def compared_with(wanted: Combinations, rhs: Any) -> Combinations:
 
 
 def estimable(fit: LinearEstimates, L: Any) -> dict[str, Any]:
-    """Whether each combination can be estimated, and why not.
-
-    Returns
-    -------
-    combination, estimable, reason ("" where it can).
-    """
+    """Whether each combination can be estimated, and why not. See `Questions.estimable`."""
     wanted = read_combinations(L, fit.columns)
     good = fit.columns.estimable(wanted.rows)
     design = rows_or_none(fit)

@@ -43,24 +43,7 @@ def influence(
     row stands for what its observation adds to those it is correlated with. Groups that are independent of each other
     are left out exactly, with the covariance kept.
 
-    Parameters
-    ----------
-    by : columns whose combinations are the groups to leave out together; None for each row.
-    data : the table, where `by` is no column of the model.
-    dfbetas : give the DFBETAS, one column a coefficient.
-
-    Returns
-    -------
-    Without `by`, a line for each row used: row (its number in the table, from 0), fitted, residual, standardized,
-    studentized, leverage, cooks_distance, dffits, covratio, dfbetas[term] ..., beyond: the measures that are beyond
-    R's `cutoffs`, "" where none is. A row of leverage 1 has NaN: without it a coefficient cannot be estimated.
-
-    With `by`: group, rows, cooks_distance, covratio, dfbetas[term] ..., beyond; NaN where a coefficient cannot be
-    estimated without the group.
-
-    Raises
-    ------
-    ModelError : a column `by` that the model does not have (the closest is named).
+    See `Checks.influence`.
     """
     rows = whitened(fit)
     names = [fit.columns.names[j] for j in fit.columns.kept]
@@ -166,11 +149,7 @@ def beyond(columns: dict[str, Any], bounds: dict[str, float]) -> list[str]:
 def press(fit: LeastSquares) -> dict[str, Any]:
     """How well the fit predicts rows it has not seen: each row from the fit without it (Allen 1974).
 
-    Returns
-    -------
-    One line: press, the sum of (e_i / (1 - h_i))^2 in the units of the response; predicted_r_squared, 1 - the same sum
-    over the total sum of squares, both weighted where the fit is (about the mean with an intercept, about 0 without).
-    NaN where a row has leverage 1.
+    See `Checks.press`.
     """
     rows = whitened(fit)
     assert fit.design.y is not None

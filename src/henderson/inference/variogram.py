@@ -36,30 +36,7 @@ def variogram(
     max_distance: float | None = None,
     robust: bool = False,
 ) -> dict[str, Any]:
-    """Semivariances of residuals by distance, as plain columns.
-
-    Parameters
-    ----------
-    coordinates, groups : columns of one to three coordinates, and of groups between which pairs are not formed; those of
-        residual= where neither is given.
-    data : the table of the fit, where the columns are not in the model.
-    kind : "pearson" residuals (over their standard deviation), comparable with the model's curve; "normalized" (whitened by the
-        fitted covariance), which have a flat variogram at 1 where the model is right; "response".
-    bins : number of classes, or their bounds, ascending.
-    by : "quantiles" of the distances (about as many pairs in each class) or "width" (classes of one width).
-    max_distance : pairs farther apart are left out.
-    robust : the robust estimate in place of the mean.
-
-    Returns
-    -------
-    distance (median of the class), semivariance, n_pairs, model (1 - the fitted correlation at that distance; only for
-    Pearson residuals over the coordinates of the fitted correlation). Classes without a pair are left out.
-
-    Raises
-    ------
-    ModelError : no coordinates; arguments out of range; more pairs than memory allows.
-    DataError : a coordinate that is not a number.
-    """
+    """Semivariances of residuals by distance, as plain columns. See `Checks.variogram`."""
     where = places(fit, coordinates, groups, data)
     if not where.coordinates:
         raise ModelError(

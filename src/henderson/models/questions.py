@@ -23,8 +23,29 @@ class Questions:
     library: str
 
     def anova(self, type: int | str = 2, df: str | float | None = None, intercept: bool = False) -> Any:
-        """F tests of the fixed terms: of each given those before it (type 1), given every term that does not contain it
-        (type 2), or with all cells counting alike (type 3). See `inference.anova.anova` for columns and sources.
+        """F tests of the fixed terms.
+
+        Parameters
+        ----------
+        type : 1, each term given those before it; 2, given every term that does not contain it; 3, with all cells counting alike,
+            however many rows they have (where cells have none, SAS's type III).
+        df : denominator degrees of freedom: "satterthwaite", "residual", "inf" or a number; None takes the fit's own.
+        intercept : whether to test the intercept too (types 1 and 3).
+
+        Returns
+        -------
+        term, df, den_df, statistic (F), p_value. Least squares with the usual covariance have sum_sq and mean_sq after df, and a
+        line Residuals. A term with nothing left to test has df 0 and NaN. Where something must be said of a term (part of it is
+        not estimable; cells without rows) there is a column note.
+
+        Raises
+        ------
+        ModelError : another type, or a method for df that the fit does not have.
+
+        References
+        ----------
+        Goodnight (1978) SAS Technical Report R-101; Searle (1987) Linear Models for Unbalanced Data, ch. 12; Fox (2016) Applied
+        Regression Analysis, ch. 8.
         """
         from ..inference.anova import anova
 
@@ -39,30 +60,86 @@ class Questions:
         rhs: Any = None,
         adjust: str | None = None,
     ) -> Any:
-        """Estimates, tests and intervals of linear combinations of the coefficients: texts such as "x1 - 2*x2 = 3", an
-        array (k, p), {column: weight} or {name: {column: weight}}; `adjust` takes them as a family. See
-        `inference.hypothesis.contrast`.
+        """Estimates, tests and intervals of linear combinations of the coefficients.
+
+        Parameters
+        ----------
+        L : a text such as "x1 - 2*x2 = 3", or several; {column: weight}; {name: text, array or {column: weight}}; an array (k, p)
+            over the columns of X, or (k, rank) over those that have a coefficient.
+        level : of the intervals.
+        df : as in `anova`.
+        names : of the combinations.
+        rhs : what they are compared with, one number or k; 0 where it is not given, here or in a text.
+        adjust : for the k tests as a family: "bonferroni", "holm", "sidak", "mvt" (exact), "scheffe", "fdr" ... (those
+            of `pairs`); None takes them one at a time.
+
+        Returns
+        -------
+        contrast, estimate, std_error, df, statistic, p_value, conf_low, conf_high; with a right side other than 0, null too (after
+        df).
+
+        Raises
+        ------
+        ModelError : an unknown name (the closest is named); a combination that is not estimable, with the reason.
         """
         from ..inference.hypothesis import contrast
 
         return give_back(contrast(self, L, level, df, names, rhs, adjust), self.library)  # type: ignore[arg-type]
 
     def test(self, L: Any, df: str | float | None = None, rhs: Any = None) -> Any:
-        """One F test of several linear hypotheses together. See `inference.hypothesis.joint_test`."""
+        """One F test of several linear hypotheses together.
+
+        Parameters
+        ----------
+        L, rhs : the hypotheses L b = rhs, as in `contrast`. df : as in `anova`.
+
+        Returns
+        -------
+        df, den_df, statistic, p_value: one row. Combinations that follow from the others are not counted in df.
+
+        Raises
+        ------
+        ModelError : as `contrast`; right sides that contradict each other; a sandwich covariance of fewer clusters than would be
+            needed.
+        """
         from ..inference.hypothesis import joint_test
 
         return give_back(joint_test(self, L, df, rhs), self.library)  # type: ignore[arg-type]
 
     def estimable(self, L: Any) -> Any:
-        """Whether combinations of the coefficients can be estimated, and why not: combination, estimable, reason. See
-        `inference.hypothesis.estimable`.
+        """Whether combinations of the coefficients can be estimated, and why not.
+
+        Parameters
+        ----------
+        L : as in `contrast`.
+
+        Returns
+        -------
+        combination, estimable, reason ("" where it can).
+
+        Raises
+        ------
+        ModelError : an unknown name (the closest is named).
         """
         from ..inference.hypothesis import estimable
 
         return give_back(estimable(self, L), self.library)  # type: ignore[arg-type]
 
     def confint(self, level: float = 0.95, method: str = "wald") -> Any:
-        """Intervals of the coefficients: term, conf_low, conf_high. See `inference.confint.confint`."""
+        """Intervals of the coefficients: estimate +- quantile of t times its standard error.
+
+        Parameters
+        ----------
+        level : such as 0.95. method : "wald".
+
+        Returns
+        -------
+        term, estimate, conf_low, conf_high.
+
+        Raises
+        ------
+        ModelError : another method or level. NotAvailableError : "profile" and "bootstrap", which are not there yet.
+        """
         from ..inference.confint import confint
 
         return give_back(confint(self, level, method), self.library)  # type: ignore[arg-type]
@@ -98,9 +175,10 @@ class Questions:
         df : "satterthwaite", "residual", "inf" ..., or a number; the fit's own by default.
         type : "response" takes estimates and limits back where the left side is log(y), sqrt(y), 1/y ...; its standard
             errors are those of the delta method.
-        bias_adjust : with type="response", the mean of the response rather than the response of the mean, to second order
-            in `sigma`, the standard deviation of the errors (fit.sigma by default; for a mixed model give that of all that is
-            random).
+        bias_adjust : with type="response", the mean of the response rather than the response of the mean, to second order in
+            `sigma`.
+        sigma : with bias_adjust, the standard deviation of the errors; fit.sigma by default (for a mixed model give that of all
+            that is random).
 
         Returns
         -------
@@ -240,7 +318,17 @@ class Questions:
         within each combination of its levels ("simple effects"). Covariates are tested close to their mean. What cannot be
         estimated is left out of a test, which then has a note.
 
-        Columns: the variables `by`, term, df1, df2, statistic, p_value; and note.
+        Parameters
+        ----------
+        by : variables, "a", "a * b" or a list. at, weights, df : see `emmeans`.
+
+        Returns
+        -------
+        The variables `by`, term, df1, df2, statistic, p_value; and note.
+
+        Raises
+        ------
+        ModelError : see `emmeans`; nothing with two levels or more to test.
         """
         from ..inference.joint_tests import joint_tests
 

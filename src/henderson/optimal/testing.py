@@ -139,6 +139,7 @@ def power(
     seed : of the simulation.
     weights : a column of precision weights.
     contrasts : coding of factors by column.
+    progress : show a bar on the terminal while it simulates.
 
     Returns
     -------

@@ -35,13 +35,7 @@ def diagnostics(fit: LeastSquares) -> dict[str, Any]:
     """The tests of normality, equal variance, independence and outliers; with factors, of equal variance of their
     groups too.
 
-    Returns
-    -------
-    test, statistic, df, df2, p_value, says: a line for each test. One that the rows do not allow says why.
-
-    Raises
-    ------
-    ModelError : a fit without its rows (a saved one).
+    See `Checks.diagnostics`.
     """
     assert fit.design is not None
     asked: list[tuple[str, Callable[[], Outcome]]] = [

@@ -24,14 +24,7 @@ def durbin_watson(fit: LeastSquares, alternative: str = "greater", exact: bool |
     in R's lmtest::dwtest. Rows left out for missing values are closed up. Of `hd.gls`, the whitened rows are
     tested and their p-value takes the covariance as known.
 
-    Parameters
-    ----------
-    alternative : "greater", autocorrelation above 0 (d small); "less"; "two-sided".
-    exact : the exact distribution, whose work grows as n^3, or the normal; None is exact up to 500 rows.
-
-    Raises
-    ------
-    ModelError : an unknown alternative, an exact fit, or no degrees of freedom.
+    See `Checks.durbin_watson`.
     """
     if alternative not in ALTERNATIVES:
         raise ModelError(

@@ -81,15 +81,7 @@ def box_cox(fit: LeastSquares, lambdas: Any = None, level: float = 0.95) -> BoxC
     gives it up to a constant. Its maximum is found to rounding, whatever the grid; the interval is where it is within
     half the chi-square quantile of the maximum.
 
-    Parameters
-    ----------
-    lambdas : powers of the profile; None for 101 of them around the interval.
-    level : of the interval.
-
-    Raises
-    ------
-    DataError : a response that is not positive (a shift is suggested).
-    ModelError : gls, or a model with an offset: its mean is not X b alone; an exact fit.
+    See `Checks.box_cox`.
     """
     from scipy.special import chdtri
 

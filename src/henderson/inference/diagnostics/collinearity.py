@@ -20,14 +20,7 @@ def vif(fit: LeastSquares) -> dict[str, Any]:
     uncorrelated with the others. For one column it is 1 / (1 - R^2) of that column on the others. Terms are taken as
     written: in a model with x and x:g, those of x say little. Without an intercept the columns are not centred.
 
-    Returns
-    -------
-    term, df, gvif, gvif_scaled = gvif^(1 / (2 df)) (the root of VIF for one column); inf for a term of which a column
-    was dropped as a combination of others, or that takes part in that combination.
-
-    Raises
-    ------
-    ModelError : fewer than two terms besides the intercept.
+    See `Checks.vif`.
     """
     design, kept = fit.design, fit.columns.kept
     terms = [t for t, name in enumerate(design.terms) if name != _INTERCEPT and np.any(design.assign == t)]
@@ -78,9 +71,7 @@ def condition_indices(fit: LeastSquares) -> dict[str, Any]:
     (v_jk / d_k)^2 / sum_k (v_jk / d_k)^2. An index above 30 with two shares above 0.5 is a dependency that harms. The
     columns are those with a coefficient, the intercept among them, not centred; weighted where the fit is.
 
-    Returns
-    -------
-    index, and proportion[term] for each coefficient: a line for each singular value, largest first.
+    See `Checks.condition_indices`.
     """
     root = whitened(fit).root
     names = [fit.columns.names[j] for j in fit.columns.kept]

@@ -24,14 +24,7 @@ def breusch_pagan(
     times R^2, which does not lean on normal errors (Koenker 1981; R's lmtest::bptest). Chi-squared with as many degrees
     of freedom as columns of rank.
 
-    Parameters
-    ----------
-    against : None for the columns of the model, "fitted" for the fitted values, or the name of a numeric column.
-    data : the table, where `against` is no column of the model.
-
-    Raises
-    ------
-    ModelError : nothing to regress on, an exact fit, or a column that is not there (the closest is named).
+    See `Checks.breusch_pagan`.
     """
     rows = whitened(fit)
     if not rows.rss:

@@ -25,15 +25,7 @@ def levene(
     model of factors alone a residual differs from the response by a constant of its group, so that either gives the
     same.
 
-    Parameters
-    ----------
-    by : columns whose combinations are the groups; None takes all factors of the model.
-    center : "median" or "mean".
-    data : the table, where `by` is no column of the model.
-
-    Raises
-    ------
-    ModelError : a model without factors, one group, or an unknown centre.
+    See `Checks.levene`.
     """
     if center not in CENTERS:
         raise ModelError(f'levene: center is "median" or "mean", not {center!r}.')
@@ -59,13 +51,7 @@ def levene(
 def bartlett(fit: LeastSquares, by: str | Sequence[str] | None = None, data: Any = None) -> Outcome:
     """Bartlett's (1937) test that the errors of all groups have one variance; it leans on normal errors.
 
-    Parameters
-    ----------
-    by, data : as for `levene`.
-
-    Raises
-    ------
-    ModelError : a model without factors, one group, or a group of one row.
+    See `Checks.bartlett`.
     """
     names, groups = _groups(fit, by, data, "bartlett")
     df = np.array([len(e) - 1.0 for e in groups])

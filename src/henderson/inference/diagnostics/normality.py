@@ -14,17 +14,7 @@ METHODS = ("shapiro-wilk", "anderson-darling")
 
 
 def normality(fit: LeastSquares, method: str | None = None) -> Outcome:
-    """Test of normality of the (whitened) residuals.
-
-    Parameters
-    ----------
-    method : "shapiro-wilk" (Shapiro & Wilk 1965; p-value by Royston 1995) or "anderson-darling" (mean and variance
-        estimated; p-value by D'Agostino & Stephens 1986, table 4.9); None takes the first up to 5,000 rows.
-
-    Raises
-    ------
-    ModelError : an unknown method, fewer than 3 rows (8 for Anderson-Darling), or residuals that are all 0.
-    """
+    """Test of normality of the (whitened) residuals. See `Checks.normality`."""
     e = whitened(fit).residuals
     n = len(e)
     method = method or ("shapiro-wilk" if n <= SHAPIRO_LIMIT else "anderson-darling")

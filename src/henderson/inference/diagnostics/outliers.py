@@ -19,18 +19,7 @@ def outlier_test(fit: LeastSquares, cutoff: float = LEVEL, most: int = 10) -> di
     Each t_i has n - r - 1 degrees of freedom under a model in which that row's mean is shifted; the p-value of the largest
     of m is at most m times its own (Bonferroni).
 
-    Parameters
-    ----------
-    cutoff : corrected p-value up to which rows are listed; the largest is listed in any case.
-    most : lines at most.
-
-    Returns
-    -------
-    row (from 0), studentized, p_value, p_bonferroni (at most 1), largest first.
-
-    Raises
-    ------
-    ModelError : fewer than 2 residual degrees of freedom, or an exact fit.
+    See `Checks.outlier_test`.
     """
     rows = whitened(fit)
     if rows.df < 2 or not rows.rss:
