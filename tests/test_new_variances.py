@@ -70,6 +70,20 @@ def test_of_a_variance_function(data, variance, tmp_path):
     assert loaded.summary() == fit.summary() and f"variance: {variance}" in fit.summary()
 
 
+@pytest.mark.parametrize("variance", ["power(fitted)", "const_power(fitted)", "exp(fitted)"])
+def test_fitted_values_have_the_offset_in_them(data, variance):
+    """The variance rests on the mean of the record, X b + offset, in the fit and for new rows alike."""
+    d = data.assign(o=np.linspace(5.0, 9.0, len(data)))
+    fit = hd.gls("y ~ x", d.assign(y=d.y + d.o), variance=variance, offset="o")
+    assert fit.status.converged
+    own, again = fit.predict(interval="prediction"), fit.predict(d, interval="prediction")
+    np.testing.assert_allclose(own, again, rtol=1e-7)
+    fixed = d.assign(y=d.y + d.o, mean=fit.fitted)
+    other = hd.gls("y ~ x", fixed, variance=variance.replace("fitted", "mean"), offset="o")
+    np.testing.assert_allclose(other.coefficients, fit.coefficients, rtol=1e-6)
+    assert other.deviance == pytest.approx(fit.deviance, abs=1e-6)
+
+
 def test_of_visits_with_variances_of_their_own(data):
     fit = hd.gls("y ~ x", data, residual="us(0 + visit | subject)")
     got = fit.predict(NEW, interval="prediction")

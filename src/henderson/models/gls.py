@@ -16,7 +16,8 @@ from ..inference.new_variances import Spoken
 from ..linear.collinear import combinations
 from ..linear.coordinates import Coordinates
 from ..linear.gls import Criterion, Estimates, FittedResidual, Rows, estimates, standard_rows
-from ..linear.newton import Box, Minimum, minimise
+from ..linear.newton import Box, Minimum
+from ..linear.search import search
 from ..linear.solution import Coordinates as LinearCoordinates
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
@@ -182,8 +183,8 @@ def _minimum(
     criterion: Criterion, starts: list[np.ndarray], box: Box, on_step: Callable[[Any], None] | None
 ) -> Minimum:
     try:
-        followed = criterion.covariance.structure.followed
-        return minimise(criterion, starts, box, on_step, follow=followed if criterion.n < _MANY else 1)
+        structure = criterion.covariance.structure
+        return search(criterion, starts, box, structure, on_step, thorough=criterion.n < _MANY)
     except ArithmeticError:
         raise ModelError(
             "The covariance of the residuals is not positive definite at the parameters started from or held: "
@@ -192,13 +193,14 @@ def _minimum(
 
 
 def _least_squares(design: Design, rows: Rows) -> np.ndarray:
-    residual = rows.m[:, -1] * rows.coordinates.y_scale
-    offset = 0.0 if design.offset is None else design.offset
-    return _response(design) - offset - residual
+    """Fitted values of least squares, the offset among them."""
+    return _response(design) - rows.m[:, -1] * rows.coordinates.y_scale
 
 
 def _linear(design: Design, beta: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    return design.X[:, kept] @ beta
+    """X b + offset."""
+    fitted: np.ndarray = design.X[:, kept] @ beta
+    return fitted if design.offset is None else fitted + design.offset
 
 
 def _held_variance(given: Mapping[str, float] | None, covariance: Covariance, y_scale: float) -> float | None:
