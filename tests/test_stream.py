@@ -79,6 +79,15 @@ def test_marginal_means_and_tests_need_no_rows(data, path):
     )
 
 
+@pytest.mark.parametrize("arguments", [{}, {"offset": "o"}, {"weights": "w"}])
+@pytest.mark.parametrize("formula", ["y ~ g + x", "y ~ g + offset(log(z)) + x"])
+def test_marginal_means_take_the_offset_at_its_mean(data, path, formula, arguments):
+    here = hd.lm(formula, data, **arguments).emmeans("g")
+    parts = hd.lm(formula, path, memory_limit="1 MB", **arguments).emmeans("g")
+    for column in ("estimate", "std_error"):
+        np.testing.assert_allclose(parts[column], here[column], rtol=1e-9)
+
+
 def test_a_fit_in_parts_is_saved(path, tmp_path):
     fit = hd.lm("y ~ g + x", path, memory_limit="1 MB")
     fit.save(tmp_path / "fit.zip")

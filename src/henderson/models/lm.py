@@ -136,6 +136,8 @@ def _from_file(
         )
         with one_blas_thread():
             solved = least_squares(rows)
+    if parsed.offsets:
+        spec["offset_mean"] = rows.offset / found.n
     solution = linear_solution(solved, found.n, rows.log_weights)
     saved = Saved(
         spec,

@@ -24,6 +24,9 @@ class FileRows:
     intercept: int | None
     tick: Callable[[int], None] = lambda rows: None
     log_weights: float = 0.0
+    """Sum of the logs of the weights, and"""
+    offset: float = 0.0
+    """of the offsets of the rows, once they have been gone through."""
 
     @property
     def p(self) -> int:
@@ -34,7 +37,7 @@ class FileRows:
         return [self._blocks]
 
     def _blocks(self, centre: Any) -> Iterator[np.ndarray]:
-        log_weights = 0.0
+        log_weights = offset = 0.0
         for frame in self.batches:
             design = designs.rebuild(self.spec, frame, response=True, random=False)
             self.tick(frame.nrow)
@@ -43,7 +46,10 @@ class FileRows:
             assert design.y is not None
             block = np.empty((design.n, self.p + 1), order="F")
             design.columns.fill(block, slice(None))
-            block[:, -1] = design.y if design.offset is None else design.y - design.offset
+            block[:, -1] = design.y
+            if design.offset is not None:
+                block[:, -1] -= design.offset
+                offset += float(np.sum(design.offset))
             if centre is not None:
                 block -= centre.shift
             if self.weights is not None:
@@ -51,4 +57,4 @@ class FileRows:
                 log_weights += float(np.sum(np.log(weights)))
                 block *= np.sqrt(weights)[:, None]
             yield block
-        self.log_weights = log_weights
+        self.log_weights, self.offset = log_weights, offset

@@ -109,6 +109,7 @@ def scan(
     _correct_means(design.spec, seen, n)
     given = None if offset is None else seen[offset].total / n
     design.spec["given_offset_mean"] = given
+    # That of an offset in the formula is known once the rows have been gone through (`rows`).
     design.spec["offset_mean"] = None if formula.offsets else given
     # How often levels meet is not counted.
     design.spec["cells"] = None
