@@ -117,6 +117,13 @@ def test_refused_by_name(path, formula, arguments, said):
         hd.lm(formula, path, **arguments)
 
 
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_a_response_beyond_double_precision_is_said_to_be(data, tmp_path, size):
+    data.assign(y=data.y * size).to_parquet(tmp_path / "size.parquet")
+    with pytest.raises(hd.ModelError, match="squares of its variances cannot be held in double precision"):
+        hd.lm("y ~ x", tmp_path / "size.parquet", memory_limit="1 MB")
+
+
 def test_what_needs_rows_says_where_they_are(path):
     fit = hd.lm("y ~ x", path, memory_limit="1 MB")
     for ask in (

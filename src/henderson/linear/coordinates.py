@@ -81,7 +81,11 @@ def require_size(y: np.ndarray) -> None:
     ------
     ModelError : with its size.
     """
-    peak = float(max(y.max(initial=0.0), -y.min(initial=0.0)))
+    require_peak(float(max(y.max(initial=0.0), -y.min(initial=0.0))))
+
+
+def require_peak(peak: float) -> None:
+    """`require_size` of a response whose largest absolute value is known."""
     if peak > 0 and not 1.0 / LARGEST < peak < LARGEST:
         raise ModelError(
             f"The response is of size {peak:.1g}: squares of its variances cannot be held in double precision. "

@@ -15,7 +15,7 @@ from .. import frame as frames
 from ..design.estimability import ColumnSpace
 from ..errors import DataError, ModelError, NotAvailableError
 from ..inference.sandwich import read_vcov
-from ..linear.coordinates import require_size
+from ..linear.coordinates import require_peak, require_size
 from ..linear.least_squares import LeastSquares, least_squares
 from ..linear.rows import DesignRows
 from ..linear.solution import Coordinates, LinearSolution
@@ -111,15 +111,7 @@ def _from_file(
     vcov: str | None,
 ) -> LinearFit:
     """Least squares of a Parquet file, a few rows at a time: one pass to know its columns, then least squares' own."""
-    for name, given in (("weights", weights), ("offset", offset)):
-        if given is not None and not isinstance(given, str):
-            raise DataError(
-                f"{name}: a file that is read in parts has its {name} in a column: give its name."
-            )
-    if vcov is not None:
-        raise ModelError(
-            f"vcov={vcov!r} needs the rows, and a file that is read in parts leaves none. Raise memory_limit, or leave vcov out."
-        )
+    _require_columns(weights, offset, vcov)
     room = limit or machine_memory() // 2
     names = frames.check_columns(path, designs.needed(parsed, weights, offset), parsed.text)
     with rows_line(f"reading {path.name}") as tick:
@@ -133,6 +125,7 @@ def _from_file(
             weights,
             0 if found.design.columns.intercept == 0 else None,
             tick,
+            require_peak,
         )
         with one_blas_thread():
             solved = least_squares(rows)
@@ -154,6 +147,19 @@ def _from_file(
     )
     labels = labels_of(formula, found.design.response, x_names, solved.kept, solved.dropped)
     return LinearFit(labels, solution, space_of(x_names, solved), "pandas", saved=saved)
+
+
+def _require_columns(weights: Any, offset: Any, vcov: str | None) -> None:
+    """Refuse what a file that is read in parts cannot give."""
+    for name, given in (("weights", weights), ("offset", offset)):
+        if given is not None and not isinstance(given, str):
+            raise DataError(
+                f"{name}: a file that is read in parts has its {name} in a column: give its name."
+            )
+    if vcov is not None:
+        raise ModelError(
+            f"vcov={vcov!r} needs the rows, and a file that is read in parts leaves none. Raise memory_limit, or leave vcov out."
+        )
 
 
 def _batch(room: int, columns: int) -> int:

@@ -23,6 +23,8 @@ class FileRows:
     weights: str | None
     intercept: int | None
     tick: Callable[[int], None] = lambda rows: None
+    require_peak: Callable[[float], None] = lambda peak: None
+    """Called with the largest absolute value of y less its offset after each time the rows were gone through."""
     log_weights: float = 0.0
     """Sum of the logs of the weights, and"""
     offset: float = 0.0
@@ -37,7 +39,7 @@ class FileRows:
         return [self._blocks]
 
     def _blocks(self, centre: Any) -> Iterator[np.ndarray]:
-        log_weights = offset = 0.0
+        log_weights = offset = peak = 0.0
         for frame in self.batches:
             design = designs.rebuild(self.spec, frame, response=True, random=False)
             self.tick(frame.nrow)
@@ -50,6 +52,7 @@ class FileRows:
             if design.offset is not None:
                 block[:, -1] -= design.offset
                 offset += float(np.sum(design.offset))
+            peak = max(peak, float(np.abs(block[:, -1]).max()))
             if centre is not None:
                 block -= centre.shift
             if self.weights is not None:
@@ -57,4 +60,5 @@ class FileRows:
                 log_weights += float(np.sum(np.log(weights)))
                 block *= np.sqrt(weights)[:, None]
             yield block
+        self.require_peak(peak)
         self.log_weights, self.offset = log_weights, offset
