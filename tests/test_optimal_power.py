@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 import henderson as hd
+from henderson.inference.fisher import quantile
 from henderson.inference.satterthwaite import degrees_of_freedom
 from henderson.optimal.expected import expected_information
+from henderson.optimal.plan import noncentral_tail
 from henderson.optimal.precision import held_solution
 from henderson.optimal.reading import read_design
-from henderson.optimal.testing import critical_values, noncentral_tail
 
 TWO = pd.DataFrame({"g": ["a", "b"]})
 
@@ -43,7 +44,7 @@ def test_noncentral_f_is_its_series():
     from scipy.stats import poisson
 
     for h, df, ncp in ((3, 16.0, 4.5833), (1, 9.5, 7.0), (5, 200.0, 20.0)):
-        crit = critical_values(0.05, np.array([h]), np.array([df]))
+        crit = quantile(0.95, np.array([h]), np.array([df]))
         x = h * crit / (h * crit + df)
         j = np.arange(400)
         expected = 1 - np.sum(poisson.pmf(j, ncp / 2) * betainc(h / 2 + j, df / 2, x))
@@ -95,7 +96,7 @@ def test_tails_against_scipy_and_far_out():
     from scipy.stats import f, ncf
 
     h, df, ncp = np.array([1, 3, 2]), np.array([5.5, 40.0, 12.0]), np.array([3.0, 8.0, 1e5])
-    crit = critical_values(0.05, h, df)
+    crit = quantile(0.95, h, df)
     assert crit == pytest.approx(f.isf(0.05, h, df), rel=1e-10)
     got = noncentral_tail(crit, h, df, ncp)
     assert got[:2] == pytest.approx(ncf.sf(crit[:2], h[:2], df[:2], ncp[:2]), rel=1e-8)
@@ -262,13 +263,13 @@ def test_simulated_linear_model():
 
 def test_simulated_draws_are_tested_as_lm_tests_them():
     """The same responses through hd.lm give the same decisions."""
+    from henderson.optimal.plan import Planner
     from henderson.optimal.simulation import rejected
-    from henderson.optimal.testing import _Work
 
     d = pd.DataFrame({"g": list("aabbbcc"), "x": [0.1, 0.5, -1, 2, 0.3, 1, 0]})
     base = read_design("~ g + x", d)
     beta = np.array([0.0, 1.0, 2.0, 0.5])
-    plan = _Work(base, beta, {"Residual": 1.0}, ["g", "x"], 0.05, "residual", None, None, None).plan(1)
+    plan = Planner(base, beta, {"Residual": 1.0}, ["g", "x"], 0.05, "residual", None, None, None).plan(1)
     count = rejected(plan, 60, np.random.default_rng(3), False)
     noise = np.random.default_rng(3).standard_normal((7, 60))
     expected = np.zeros(2)

@@ -440,6 +440,14 @@ def test_singular_starts_are_left():
             "'B' has no levels",
         ),
         ("~ A + I(2 * A)", CUBE, {"n": 4}, hd.ModelError, "can estimate 2"),
+        ("~ A", CUBE, {"blocks": 4.0}, hd.ModelError, "blocks is a list of sizes"),
+        (
+            "~ A",
+            CUBE,
+            {"blocks": [2, 2], "theta": {"Day": 1.0, "Residual": 0.0}},
+            hd.ModelError,
+            "variance of 'Residual' is a positive number, not 0.0",
+        ),
         ("~ A", pd.DataFrame({"A": [1.0, np.nan, 2.0]}), {"n": 4}, hd.ModelError, "missing values in A"),
     ],
 )

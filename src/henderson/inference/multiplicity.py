@@ -22,9 +22,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import fdtrc, fdtri
 
 from ..errors import ModelError, closest
+from . import fisher
 from .multivariate_t import Maximum, correlated, studentized_range
 from .student import quantile, two_sided_p
 
@@ -120,7 +120,7 @@ def adjusted_p(statistic: np.ndarray, df: np.ndarray, method: str, family: Famil
     single = two_sided_p(statistic, df)
     m = family.count
     if method == "scheffe":
-        return _upper_f(size**2 / max(family.rank, 1), family.rank, df)
+        return fisher.tail(size**2 / max(family.rank, 1), family.rank, df)
     if m < 2 or method == "none":
         return single
     if method == "tukey":
@@ -138,7 +138,7 @@ def critical_values(level: float, df: np.ndarray, method: str, family: Family) -
     """How many standard errors (count,) the simultaneous limits of a family are from its estimates."""
     m = family.count
     if method == "scheffe":
-        return np.sqrt(family.rank * _f_quantile(level, family.rank, df))
+        return np.sqrt(family.rank * fisher.quantile(level, family.rank, df))
     if m < 2 or method == "none":
         return quantile(level, df)
     if method == "tukey":
@@ -199,21 +199,6 @@ def _dunnettx_quantile(level: float, df: np.ndarray, m: int) -> np.ndarray:
 
     known = {float(nu): one(float(nu)) for nu in np.unique(df)}
     return np.array([known[float(nu)] for nu in df])
-
-
-def _upper_f(f: np.ndarray, df1: int, df2: np.ndarray) -> np.ndarray:
-    """P(F > f); chi-squared over its degrees of freedom where df2 is infinite."""
-    from scipy.special import chdtrc
-
-    finite = np.isfinite(df2)
-    return np.where(finite, fdtrc(df1, np.where(finite, df2, 1.0), f), chdtrc(df1, f * df1))
-
-
-def _f_quantile(level: float, df1: int, df2: np.ndarray) -> np.ndarray:
-    from scipy.special import chdtri
-
-    finite = np.isfinite(df2)
-    return np.where(finite, fdtri(df1, np.where(finite, df2, 1.0), level), chdtri(df1, 1.0 - level) / df1)
 
 
 # -- step-wise methods ---------------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import chdtrc, fdtrc
 
 from ..errors import ModelError, closest
+from . import fisher
 from .protocol import DF_METHODS, LinearEstimates
 
 _DEPENDENT = 1e-10
@@ -81,7 +81,7 @@ def wald(
     den_df = _combined(fit, rows, whole, k, method)
     with np.errstate(divide="ignore", invalid="ignore"):
         f = float(np.float64(squares) / (k * scale2))
-    p = float(fdtrc(k, den_df, f)) if np.isfinite(den_df) else float(chdtrc(k, k * f))
+    p = float(fisher.tail(f, k, den_df))
     return Wald(k, den_df, f, p, squares)
 
 

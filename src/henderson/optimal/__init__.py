@@ -8,7 +8,7 @@
     I = mean x'M^-1x         mean variance of the predictions over a region, times N; smaller is better
     G = max x'M^-1x          the largest of them; smaller is better
 
-The door is `hd.design`: `evaluate` (evaluation.py), `search` (exact.py), `power` (testing.py). A verb reads a formula and a
+The door is `hd.design`: `evaluate` (evaluation.py), `search` (exact.py, starts.py), `power` (testing.py, plan.py). A verb reads a formula and a
 table (reading.py), forms the information (precision.py), and works on arrays from there. It may use any room, and no room
 uses it.
 

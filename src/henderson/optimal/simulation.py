@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ..inference import fisher
 from ..inference.wald import combined_df
 from .hypotheses import Hypothesis
+from .plan import Plan, quadratic
 from .precision import whitened
 from .progress import line
 from .reading import two_sided
 from .sample import as_table, drawn
-from .testing import Plan, critical_values, quadratic, tail
 
 _CHUNK = 4_000_000
 
@@ -34,7 +35,7 @@ def _linear(plan: Plan, draws: int, rng: np.random.Generator) -> np.ndarray:
     mean = x @ plan.beta
     df = design.n - len(plan.kept)
     scale_df = np.full(len(plan.tests), float(df)) if plan.df_method == "residual" else plan.df_den
-    critical = critical_values(plan.level, plan.df_num, scale_df)
+    critical = fisher.quantile(1.0 - plan.level, plan.df_num, scale_df)
     count = np.zeros(len(plan.tests))
     step = max(1, _CHUNK // design.n)
     for at in range(0, draws, step):
@@ -87,4 +88,4 @@ def _rejects(fit: Any, test: Hypothesis, plan: Plan) -> bool:
         df = combined_df(fit.denominator_df(vectors.T @ rows, "satterthwaite"))
     else:
         df = float(fit.denominator_df(rows[:1], plan.df_method)[0])
-    return bool(tail(np.array([statistic]), np.array([len(rows)]), np.array([df]))[0] < plan.level)
+    return bool(fisher.tail(statistic, len(rows), df) < plan.level)
