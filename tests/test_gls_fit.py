@@ -177,6 +177,39 @@ def test_independent_residuals_are_least_squares(table):
     np.testing.assert_allclose(weighted.vcov, hd.lm("y ~ x + sex", table, weights="x").vcov, rtol=1e-10)
 
 
+@pytest.mark.parametrize("form", ["dense", "sparse", "variances"])
+@pytest.mark.parametrize(
+    ("variance", "reml"), [(None, True), (None, False), ("power(x)", True), ("power(x)", False)]
+)
+def test_a_known_covariance_beside_weights_offset_and_missing_rows(table, form, variance, reml):
+    """V = S V_0 S / w over the rows used, against dense algebra; s2 is profiled out, power(x) estimated."""
+    from scipy.sparse import csc_matrix
+
+    holed = table.reset_index(drop=True).copy()
+    rng = np.random.default_rng(3)
+    n = len(holed)
+    holed["w"], holed["o"] = rng.uniform(0.4, 2.5, n), 10.0 + 3.0 * rng.standard_normal(n)
+    holed["y"] += holed["o"]
+    holed.loc[[4, 33], "x"] = np.nan
+    holed.loc[20, "y"] = np.nan
+    factor = rng.standard_normal((n, n)) * (rng.random((n, n)) < 0.1)
+    v = factor @ factor.T + np.diag(rng.uniform(0.5, 2.0, n))
+    given = {"dense": v, "sparse": csc_matrix(v), "variances": np.diagonal(v)}[form]
+    v = np.diag(given) if form == "variances" else v
+    fit = hd.gls("y ~ x + sex", holed, V=given, weights="w", offset="o", variance=variance, reml=reml)
+    used = holed[["x", "y"]].notna().all(axis=1).to_numpy()
+    rows = holed[used]
+    s = rows["x"] ** _natural(fit).get("power(x)", 0.0) / np.sqrt(rows["w"])
+    x = np.column_stack([np.ones(len(rows)), rows["x"], rows["sex"] == "m"]).astype(float)
+    v = v[np.ix_(used, used)] * np.outer(s, s)
+    d, b, s2 = criterion(x, (rows["y"] - rows["o"]).to_numpy(), v, reml)
+    np.testing.assert_allclose(fit.deviance, d, rtol=1e-11)
+    np.testing.assert_allclose(fit.coefficients, b, rtol=1e-9)
+    np.testing.assert_allclose(fit.sigma**2, s2, rtol=1e-10)
+    np.testing.assert_allclose(fit.vcov, s2 * np.linalg.inv(x.T @ np.linalg.solve(v, x)), rtol=1e-9)
+    np.testing.assert_allclose(fit.residuals[used], rows["y"] - rows["o"] - x @ b, rtol=1e-8, atol=1e-9)
+
+
 def test_equal_models_have_equal_likelihoods(table):
     """us = cor x ident(visit); csh = cs x ident(visit); ar1h = ar1 x ident(visit); diag = ident(visit)."""
     pairs = [

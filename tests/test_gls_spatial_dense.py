@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import gamma, kv
 
-from henderson.errors import DataError
+from henderson.errors import DataError, ModelError
 from henderson.residuals import grid, known, spatial
 from henderson.residuals.axes import axes
 from henderson.residuals.base import Factor, Layout
@@ -376,7 +376,18 @@ def test_known_refusals():
         (csr_matrix(bad), f"smallest eigenvalue is {smallest:.4g}".replace("-", r"\-")[:26]),
         (-np.ones(40), r"V= is -1 in row 0"),
         (np.where(np.eye(40) > 0, np.nan, v), r"V\[0, 0\] is nan"),
+        (csr_matrix(np.where(np.eye(40) > 0, np.inf, v)), "not a finite number"),
+        (np.where(np.arange(40) == 2, np.nan, 1.0), r"V= is nan in row 2"),
+        (v + 1j, "complex"),
+        (csr_matrix(v + 1j * np.eye(40)), "complex"),
         ("V", r"V= is an array of numbers"),
     ]:
         with pytest.raises(DataError, match=said):
             known.build(given, layout, 40)
+
+
+def test_a_dense_v_beyond_memory_asks_for_a_sparse_one(monkeypatch):
+    monkeypatch.setattr(known, "machine_memory", lambda: 2**14)
+    layout = Layout(40, (), np.zeros(40, dtype=int), "", ("",), "V=")
+    with pytest.raises(ModelError, match=r"dense and 40 x 40.*scipy sparse"):
+        known.build(np.eye(40), layout, 40)

@@ -118,4 +118,4 @@ def _sparse(null: np.ndarray) -> np.ndarray:
         return null
     _, _, order = qr(null.T, pivoting=True, mode="economic")
     pivots = order[: null.shape[1]]
-    return null @ np.linalg.inv(null[pivots])
+    return np.linalg.solve(null[pivots].T, null.T).T

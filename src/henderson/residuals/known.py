@@ -28,6 +28,8 @@ def build(given: Any, layout: Layout, nrow: int | None = None) -> Structure:
     """
     nrow = layout.n if nrow is None else nrow
     rows = layout.rows
+    if np.iscomplexobj(given):
+        raise DataError("V= holds complex numbers: a covariance is real.")
     if hasattr(given, "tocoo"):
         return KnownSparse(layout.n, *_sparse_entries(given, rows, nrow))
     try:

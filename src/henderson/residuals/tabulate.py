@@ -44,8 +44,9 @@ def _interpolated(function: Callable[[Array], Array], s: Array, low: float, piec
     points = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
     centers = low + (np.arange(pieces) + 0.5) / _PIECES
     at_nodes = function(np.exp(centers[:, None] + points / (2.0 * _PIECES)).ravel())
-    powers = np.linalg.inv(np.vander(points, increasing=True))
-    coefficients = at_nodes.reshape(len(at_nodes), pieces, -1) @ powers.T
+    by_node = at_nodes.reshape(-1, _DEGREE + 1).T
+    coefficients = np.linalg.solve(np.vander(points, increasing=True), by_node).T
+    coefficients = coefficients.reshape(len(at_nodes), pieces, _DEGREE + 1)
     piece = np.minimum(((s - low) * _PIECES).astype(np.int64), pieces - 1)
     u = (s - centers[piece]) * (2.0 * _PIECES)
     if (np.diff(piece) >= 0).all():
