@@ -24,6 +24,7 @@ from henderson.inference.multiplicity import (
     method_named,
     require_suitable,
 )
+from henderson.inference.polar import polar
 from henderson.inference.student import quantile, two_sided_p
 
 EXACT = json.loads(
@@ -84,7 +85,7 @@ def test_pairs_of_unequal_groups(case):
     ("c", "df"), [(0.5, 3.3), (2.0, 10.0), (4.0, 20.0), (9.0, 7.0), (3.0, np.inf), (12.0, 5.0)]
 )
 def test_the_geometry_of_correlations_gives_the_studentized_range(k, c, df):
-    singular = mt._polar(mt._distinct(mt._vectors(correlation(all_pairs(k), np.ones(k)))))
+    singular = polar(mt._distinct(mt._vectors(correlation(all_pairs(k), np.ones(k)))))
     np.testing.assert_allclose(singular.tail(c, df), mt.studentized_range(k).tail(c, df), rtol=1e-12)
 
 
@@ -95,7 +96,7 @@ def test_the_geometry_of_correlations_gives_one_factor(k, c, df):
     matrix = correlation(with_control(k), variances)
     loadings = np.sqrt(variances[0] / (variances[0] + variances[1:]))
     np.testing.assert_allclose(
-        mt._polar(mt._vectors(matrix)).tail(c, df), mt.one_factor(loadings).tail(c, df), rtol=1e-11
+        polar(mt._vectors(matrix)).tail(c, df), mt.one_factor(loadings).tail(c, df), rtol=1e-11
     )
 
 
@@ -103,7 +104,7 @@ def test_the_geometry_of_correlations_gives_one_factor(k, c, df):
 def test_many_dimensions_are_right_within_their_own_error(k):
     range_, factor = mt.studentized_range(k), mt.one_factor(np.full(k - 1, np.sqrt(0.5)))
     for contrasts, exact in ((all_pairs(k), range_), (with_control(k), factor)):
-        net = mt._polar(mt._vectors(correlation(contrasts, np.ones(k))))
+        net = polar(mt._vectors(correlation(contrasts, np.ones(k))))
         for c, df in ((2.0, 10.0), (3.0, 30.0), (5.0, 8.0)):
             error = float(net.tail_error(c, df))
             assert 0.0 < error < 2e-4 * exact.tail(c, df)
@@ -118,7 +119,7 @@ def test_structures_are_recognised_whatever_the_signs_and_are_exact():
     control = correlation(with_control(6), np.arange(1.0, 7.0)) * np.outer(signs[:5], signs[:5])
     assert mt.correlated(control).tail_error(2.5, 11) == 0.0
     np.testing.assert_allclose(
-        mt.correlated(control).tail(2.5, 11), mt._polar(mt._vectors(control)).tail(2.5, 11), rtol=1e-4
+        mt.correlated(control).tail(2.5, 11), polar(mt._vectors(control)).tail(2.5, 11), rtol=1e-4
     )
 
 

@@ -25,7 +25,8 @@ import numpy as np
 
 from ..errors import ModelError, closest
 from . import fisher
-from .multivariate_t import Maximum, correlated, studentized_range
+from .maximum import Maximum
+from .multivariate_t import correlated, studentized_range
 from .student import quantile, two_sided_p
 
 METHODS = (

@@ -10,8 +10,7 @@ import numpy as np
 from ...errors import ModelError, closest
 from ...inference.added import added_variable
 from ...inference.whitened import row_numbers, whitened
-from .leverage import require_linear
-from .marks import name_rows
+from .marks import name_rows, require_linear
 from .page import RED, Page, cloud, dress, grid_shape, short
 
 PANELS = 12

@@ -8,8 +8,7 @@ import numpy as np
 
 from ...inference.influence import cutoffs, measures
 from ...inference.whitened import Whitened, row_numbers, whitened
-from .leverage import require_linear
-from .marks import name_rows, whitened_note
+from .marks import name_rows, require_linear, whitened_note
 from .page import BLUE, MANY, SOFT, Page, dress, short
 
 

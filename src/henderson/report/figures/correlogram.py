@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from ...inference.acf import acf
-from .leverage import require_linear
-from .marks import sides
-from .page import BLUE, GRID, INK, RED, Page, dress, short
+from .dependence import kinds_of, note, side_by_side
+from .page import BLUE, GRID, INK, RED, Page, short
 
 
 def draw(
@@ -21,28 +20,23 @@ def draw(
     **options: Any,
 ) -> Page:
     """A bar for each lag; of a gls fit Pearson residuals with the model's curve, and whitened ones beside them."""
-    require_linear(fit, "acf")
-    kinds = sides(fit, kind)
+    kinds = kinds_of(fit, kind, "acf")
     tables = [acf(fit, time, groups, kind=each, level=level, **options) for each in kinds]
-    page = Page(6.6 if len(kinds) == 1 else 9.6, 4.2)
-    panels = page.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
-    for axes, each, table in zip(panels, kinds, tables, strict=True):
-        _panel(axes, table)
-        dress(axes, "lag", "autocorrelation" if axes is panels[0] else "", f"{each.capitalize()} residuals")
+    page, panels = side_by_side(kinds, tables, ("lag", "autocorrelation"), _panel)
+    for axes in panels:
         axes.grid(False, axis="x")
     low = min(_lowest(table) for table in tables)
     panels[0].set_ylim(min(-0.1, 1.1 * low), 1.08)
-    said = " Red: by the fitted correlation." if any("model" in table for table in tables) else ""
-    white = " Normalized ones should show nothing." if len(kinds) > 1 else ""
     page.heading(
         "Autocorrelation of the residuals",
         short(fit.formula),
-        f"Grey: where {100 * level:g} % of independent residuals lie, lag by lag.{said}{white}",
+        f"Grey: where {100 * level:g} % of independent residuals lie, lag by lag."
+        + note(kinds, tables, "show nothing"),
     )
     return page
 
 
-def _panel(axes: Any, table: dict[str, Any]) -> None:
+def _panel(axes: Any, table: dict[str, Any], kind: str) -> None:
     lag, value, bound = table["lag"], table["acf"], table["bound"]
     seen = np.isfinite(bound)
     axes.fill_between(

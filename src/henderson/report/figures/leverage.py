@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ModelError
 from ...inference.influence import cutoffs, measures
 from ...inference.whitened import Whitened, row_numbers, whitened
-from .marks import is_linear, name_rows, quiet, whitened_note
+from .marks import name_rows, quiet, require_linear, whitened_note
 from .page import BLUE, INK, RED, SOFT, Page, cloud, dress, short
 
 CONTOURS = (0.5, 1.0)
@@ -31,15 +30,6 @@ def draw(fit: Any) -> Page:
         f"Red: Cook's distance {CONTOURS[0]:g} and {CONTOURS[1]:g}. Dotted: 3 times the mean leverage.{note}{whitened_note(fit)}",
     )
     return page
-
-
-def require_linear(fit: Any, asked: str) -> None:
-    """Refuse a figure of a linear fit for another."""
-    if not is_linear(fit):
-        raise ModelError(
-            f"{asked}: this figure is for fits by hd.lm and hd.gls; this one has random effects.\n"
-            "fit.plot.check() shows its residuals."
-        )
 
 
 def panel(axes: Any, fit: Any, rows: Whitened) -> None:

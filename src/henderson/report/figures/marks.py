@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ModelError
 from .page import INK, MANY, SOFT
 
 COLOURS = ("#1f6fb2", "#c8553d", "#3a8f57", "#8458a8", "#b58a1b", "#2f9aa8", "#c46a98", "#6b7280")
@@ -15,6 +16,20 @@ COLOURS = ("#1f6fb2", "#c8553d", "#3a8f57", "#8458a8", "#b58a1b", "#2f9aa8", "#c
 def is_linear(fit: Any) -> bool:
     """Whether the fit is of hd.lm or hd.gls: it has leverages."""
     return hasattr(fit, "leverage")
+
+
+def require_linear(fit: Any, asked: str) -> None:
+    """Refuse a figure of a linear fit for another.
+
+    Raises
+    ------
+    ModelError.
+    """
+    if not is_linear(fit):
+        raise ModelError(
+            f"{asked}: this figure is for fits by hd.lm and hd.gls; this one has random effects.\n"
+            "fit.plot.check() shows its residuals."
+        )
 
 
 def standardized(fit: Any) -> np.ndarray:
@@ -33,13 +48,6 @@ def residuals_as(fit: Any, kind: str) -> np.ndarray:
 def whitened_note(fit: Any) -> str:
     """What the rows are where errors are correlated, to end a note; "" where each is an observation."""
     return " Rows are whitened by the estimated covariance." if getattr(fit, "generalised", False) else ""
-
-
-def sides(fit: Any, kind: str | None) -> tuple[str, ...]:
-    """Kinds of residuals that a figure of dependence shows side by side where none is asked for."""
-    if kind is not None:
-        return (kind,)
-    return ("pearson", "normalized") if getattr(fit, "generalised", False) else ("pearson",)
 
 
 def name_rows(axes: Any, x: np.ndarray, y: np.ndarray, rows: np.ndarray, size: Any, most: int = 3) -> None:
