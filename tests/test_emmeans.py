@@ -350,12 +350,14 @@ def test_nested_factors_are_averaged_over_the_cells_that_occur():
     )
     fit = hd.lm("y ~ region/city + x", data)
     with pytest.raises(hd.ModelError, match=r"region E with city q\. weights='flat' averages over the comb"):
-        fit.emmeans("region")
-    means = fit.emmeans("region", weights="flat")
-    np.testing.assert_allclose(values(means), [5.73168750441478, 7.04983047255775], rtol=1e-12)
-    np.testing.assert_allclose(values(means, "std_error"), [0.14024121975806, 0.14190762427680], rtol=1e-12)
-    np.testing.assert_allclose(values(means.pairs(), "std_error"), [0.201532793169481], rtol=1e-12)
-    tests = fit.joint_tests(weights="flat")
+        fit.emmeans("region", nesting=False)
+    for means in (fit.emmeans("region"), fit.emmeans("region", weights="flat", nesting=False)):
+        np.testing.assert_allclose(values(means), [5.73168750441478, 7.04983047255775], rtol=1e-12)
+        np.testing.assert_allclose(
+            values(means, "std_error"), [0.14024121975806, 0.14190762427680], rtol=1e-12
+        )
+        np.testing.assert_allclose(values(means.pairs(), "std_error"), [0.201532793169481], rtol=1e-12)
+    tests = fit.joint_tests()
     np.testing.assert_allclose(tests["p_value"][:2], [1.25074243249096e-03, 1.61071790779364e-05], rtol=1e-10)
 
 

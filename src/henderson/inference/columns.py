@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import frame as frames
 from ..errors import DataError, ModelError, closest
+from ..formula import parse
+from ..formula.functions import arithmetic_names
 from ..frame import Column
 
 
@@ -68,6 +70,15 @@ def fixed_names(spec: Mapping[str, Any]) -> list[str]:
     return needed_again({**spec, "blocks": [], "offset": None}, random=False)
 
 
+def terms_of(fit: Any) -> list[frozenset[str]]:
+    """The columns that each fixed term is a function of."""
+    formula = parse(fit.spec["formula"])
+    return [
+        frozenset(n.name for factor in term for n in arithmetic_names(formula.factors[factor]))
+        for term in formula.terms
+    ]
+
+
 def factor_names(fit: Any) -> list[str]:
     """Columns of the right side that the model takes as factors, C(x) among them."""
     records = fit.spec["columns"]
@@ -87,6 +98,8 @@ def groups_of(
 
     A label is the level itself for one column, "a:b" for several.
     """
+    if not isinstance(by, Iterable):
+        raise ModelError(f"{asked}: a column or a list of columns is wanted, not {by!r}.")
     names = [by] if isinstance(by, str) else list(by)
     if not names:
         raise ModelError(f"{asked}: at least one column is wanted.")

@@ -22,6 +22,7 @@ from .estimates import MarginalMeans
 from .functions import Functions
 from .grid import ReferenceGrid, require_variable
 from .multiplicity import method_named
+from .nested_factors import with_nests
 from .protocol import LinearEstimates
 from .words import grid_notes, level_notes, scale_notes
 
@@ -39,6 +40,7 @@ def emmeans(
     type: str = "link",
     bias_adjust: bool = False,
     sigma: float | None = None,
+    nesting: Any = None,
 ) -> MarginalMeans:
     """Estimated marginal means. See `Questions.emmeans`."""
     options = read_options(fit, level, df, adjust, type, bias_adjust, sigma, "emmeans")
@@ -46,7 +48,8 @@ def emmeans(
     require_weights(weights)
     for name in (*names, *groups):
         require_variable(fit, name, fixed_names(fit.spec), "emmeans")
-    grid = ReferenceGrid(fit, at)
+    grid = ReferenceGrid(fit, at, nesting)
+    names, groups = with_nests(names, groups, grid.nested)
     for name in (*names, *groups):
         if grid[name].reduced:
             raise ModelError(

@@ -20,7 +20,8 @@ from ..design.factors import names_of
 from ..errors import ModelError, closest
 from ..formula import parse
 from ..frame import Column, Frame, Label
-from .columns import fixed_names
+from .columns import fixed_names, terms_of
+from .nested_factors import Averaging, Nested, joined, nested_as_asked, nested_in_data, nested_in_formula
 from .protocol import LinearEstimates
 
 WEIGHTS = ("equal", "proportional", "outer", "cells", "flat")
@@ -68,13 +69,15 @@ class ReferenceGrid:
     Parameters
     ----------
     at : variable -> its values; the others as the data say.
+    nesting : factor -> what it is nested in; False for nothing, None for what data and formula say.
 
     Raises
     ------
-    ModelError : `at` names what is not a variable of the fixed part, a level that does not exist, or no numbers.
+    ModelError : `at` names what is not a variable of the fixed part, a level that does not exist, or no numbers; `nesting` no
+        variables.
     """
 
-    def __init__(self, fit: LinearEstimates, at: Mapping[str, Any] | None = None):
+    def __init__(self, fit: LinearEstimates, at: Mapping[str, Any] | None = None, nesting: Any = None):
         self.spec = fit.spec
         names = fixed_names(fit.spec)
         if at is not None and not isinstance(at, Mapping):
@@ -86,6 +89,11 @@ class ReferenceGrid:
         self.offset_names = [name for name in names_of(list(self._offsets)) if name in names]
         self._given = set(given)
         self.variables = [_variable(self.spec, name, given.get(name)) for name in names]
+        self.nested = self._found(terms_of(fit)) if nesting is None else nested_as_asked(nesting, names)
+        if self.nested and fit.spec.get("cells") is None:
+            raise ModelError(
+                "nesting: this fit did not count which levels occur together, so nesting= has no use."
+            )
         if self.size > LARGEST:
             sizes = " x ".join(f"{len(v.values)} {v.name}" for v in self.variables if len(v.values) > 1)
             raise ModelError(
@@ -146,7 +154,8 @@ class ReferenceGrid:
         return value + (self.spec.get("given_offset_mean") or 0.0)
 
     def margins(self, kept: Sequence[str], weights: str = "equal", replaced: Any = None) -> Margins:
-        """Averages of the cells over every variable but those kept; the first of these runs fastest.
+        """Averages of the cells over every variable but those kept; the first of these runs fastest. Nested variables are
+        averaged within each level of what they are nested in; those kept stand beside what they occur with alone.
 
         Parameters
         ----------
@@ -158,7 +167,8 @@ class ReferenceGrid:
         axes = [self.names.index(name) for name in kept]
         sizes = [self.shape[axis] for axis in axes]
         count = int(np.prod(sizes, dtype=np.int64))
-        weight = None if weights == "equal" else self._weights(axes, weights)
+        inside = any(name in self.nested for name in self.names if name not in kept)
+        weight = self._averaging.weights(kept, weights) if inside or weights != "equal" else None
         rows, offset, total = np.zeros((count, p)), np.zeros(count), np.zeros(count)
         for start in range(0, self.size, _BLOCK):
             flat = np.arange(start, min(start + _BLOCK, self.size))
@@ -172,11 +182,15 @@ class ReferenceGrid:
         empty = ~(total > 0.0)
         divisor = np.where(empty, np.nan, total)
         at = np.unravel_index(np.arange(count), sizes[::-1])[::-1] if sizes else ()
+        there = np.arange(count)
+        if any(name in self.nested for name in kept):
+            codes = [at[kept.index(name)] if name in kept else 0 for name in self.names]
+            there = np.flatnonzero(self._averaging.occurring(kept)[tuple(codes)])
         labels = {
-            name: [self.variables[axis].values[c] for c in codes]
+            name: [self.variables[axis].values[c] for c in codes[there]]
             for name, axis, codes in zip(kept, axes, at, strict=True)
         }
-        return Margins(rows / divisor[:, None], offset / divisor, labels, empty)
+        return Margins((rows / divisor[:, None])[there], (offset / divisor)[there], labels, empty[there])
 
     def numbers(self, name: str, index: Sequence[np.ndarray]) -> np.ndarray:
         """Values (k,) of a covariate at cells."""
@@ -192,6 +206,8 @@ class ReferenceGrid:
                 "weights: this fit did not count how often levels meet (its rows were read in parts, or there are too many "
                 "cells). Use weights='equal'."
             )
+        if not cells["factors"]:
+            return np.ones(self.shape)
         counted = [v.factor or self._counted(v) for v in self.variables]
         out = np.zeros([len(v.values) if c else 1 for v, c in zip(self.variables, counted, strict=True)])
         codes = np.array(cells["codes"], dtype=np.int64).reshape(len(cells["weights"]), -1)
@@ -214,21 +230,18 @@ class ReferenceGrid:
         counted = self.spec["cells"]["factors"]
         return variable.name in counted and set(variable.values) <= set(known)
 
-    def _weights(self, axes: list[int], weights: str) -> np.ndarray:
-        """Of each cell, flat, to within a factor for each cell of the kept variables."""
-        frequency = self.frequencies
-        if weights == "cells":
-            return frequency.ravel()
-        if weights == "flat":
-            return (frequency > 0).astype(np.float64).ravel()
-        margin = frequency.sum(axis=tuple(axes), keepdims=True)
-        if weights == "outer":
-            others = [axis for axis in range(frequency.ndim) if axis not in axes]
-            product = np.ones_like(margin)
-            for axis in others:
-                product = product * margin.sum(axis=tuple(a for a in others if a != axis), keepdims=True)
-            margin = product
-        return np.broadcast_to(margin, self.shape).ravel()
+    @cached_property
+    def _averaging(self) -> Averaging:
+        return Averaging(self.names, self.shape, self.frequencies, self.nested)
+
+    def _found(self, terms: Sequence[frozenset[str]]) -> Nested:
+        """What the cells that occur and the formula say is nested; nothing where cells are not known."""
+        cells = self.spec.get("cells")
+        if cells is None:
+            return {}
+        counted = [v.name for v in self.variables if v.factor or self._counted(v)]
+        several = [v.name for v in self.variables if v.factor or len(v.values) > 1]
+        return joined(nested_in_data(cells, counted), nested_in_formula(terms, several))
 
 
 def require_variable(fit: LinearEstimates, name: Any, names: Sequence[str], asked: str) -> None:

@@ -16,6 +16,7 @@ from .columns import fixed_names
 from .functions import Functions, cleaned, crossed
 from .grid import ReferenceGrid, require_variable
 from .joint import JointTest, zero_together
+from .nested_factors import Nested, with_nests
 from .protocol import LinearEstimates
 from .words import terms_of
 
@@ -37,6 +38,7 @@ def joint_tests(
     at: Mapping[str, Any] | None = None,
     weights: str = "equal",
     df: Any = None,
+    nesting: Any = None,
 ) -> dict[str, list[Any]]:
     """F tests of each term in marginal means, within the levels of `by`. See `Questions.joint_tests`."""
     require_weights(weights)
@@ -44,7 +46,8 @@ def joint_tests(
     groups = read_groups(by, "joint_tests")
     for name in groups:
         require_variable(fit, name, fixed_names(fit.spec), "joint_tests")
-    grid = ReferenceGrid(fit, {**_near_means(fit, (*groups, *(at or {}))), **(at or {})})
+    grid = ReferenceGrid(fit, {**_near_means(fit, (*groups, *(at or {}))), **(at or {})}, nesting)
+    _, groups = with_nests((), groups, grid.nested)
     for name in groups:
         if grid[name].reduced:
             raise ModelError(
@@ -55,7 +58,7 @@ def joint_tests(
         margins = grid.margins((*names, *groups), weights)
         functions = Functions(margins.rows, margins.offset, margins.labels, names, groups, margins.empty)
         for places in functions.families(groups):
-            mixed = _mixed(functions, places, names, names)
+            mixed = _within_nests(functions, places, names, grid.nested)
             rows.append(_row(functions, places, groups, names, zero_together(fit, *mixed, df)))
     if not rows:
         raise ModelError("joint_tests: the fixed part has no variable with two levels or more to test.")
@@ -96,8 +99,21 @@ def _near_means(fit: LinearEstimates, without: Sequence[str]) -> dict[str, list[
 def _tested(fit: LinearEstimates, grid: ReferenceGrid, groups: Sequence[str]) -> list[tuple[str, ...]]:
     """Variables of each term of the formula that vary over the grid, less those of `groups`; each set once."""
     varying = {v.name for v in grid.variables if len(v.values) > 1}
-    terms = (tuple(n for n in grid.names if n in term and n not in groups) for term in terms_of(fit))
+    whole = (term.union(*(grid.nested.get(name, ()) for name in term)) for term in terms_of(fit))
+    terms = (tuple(n for n in grid.names if n in term and n not in groups) for term in whole)
     return list(dict.fromkeys(names for names in terms if names and set(names) <= varying))
+
+
+def _within_nests(
+    functions: Functions, places: np.ndarray, names: tuple[str, ...], nested: Nested
+) -> tuple[np.ndarray, np.ndarray]:
+    """`_mixed` of all variables of a term; of those nested in others of it, within each combination of these alone."""
+    nests = tuple(n for n in names if any(n in nested.get(name, ()) for name in names))
+    inside = tuple(n for n in names if n not in nests)
+    keys = [tuple(functions.labels[name][i] for name in nests) for i in places]
+    families = [places[[key == one for key in keys]] for one in dict.fromkeys(keys)]
+    parts = [_mixed(functions, family, inside, inside) for family in families]
+    return np.vstack([rows for rows, _ in parts]), np.concatenate([offset for _, offset in parts])
 
 
 def _mixed(

@@ -19,6 +19,7 @@ from .columns import fixed_names
 from .estimates import MarginalSlopes
 from .functions import Functions
 from .grid import Margins, ReferenceGrid, require_variable
+from .nested_factors import with_nests
 from .protocol import LinearEstimates
 from .words import grid_notes, level_notes
 
@@ -43,6 +44,7 @@ def slopes(
     level: float = 0.95,
     df: Any = None,
     adjust: str = "none",
+    nesting: Any = None,
 ) -> MarginalSlopes:
     """Slopes of marginal means. See `Questions.slopes`."""
     options = read_options(fit, level, df, adjust, "link", False, None, "slopes")
@@ -55,9 +57,9 @@ def slopes(
         raise ModelError(
             f"slopes: '{variable}' is a factor; its means are compared by fit.pairs('{variable}')."
         )
-    grid = ReferenceGrid(
-        fit, {variable: _place(fit, variable), **(at or {})} if variable not in (at or {}) else at
-    )
+    place = {} if variable in (at or {}) else {variable: [_place(fit, variable)]}
+    grid = ReferenceGrid(fit, {**place, **(at or {})}, nesting)
+    names, groups = with_nests(names, groups, grid.nested)
     for name in (*names, *groups):
         if grid[name].reduced:
             raise ModelError(

@@ -7,21 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..formula import parse
-from ..formula.functions import arithmetic_names
 from .asked import Options
 from .back_transform import back_transform
+from .columns import terms_of
 from .grid import ReferenceGrid
 from .protocol import LinearEstimates
-
-
-def terms_of(fit: LinearEstimates) -> list[frozenset[str]]:
-    """The columns that each fixed term is a function of."""
-    formula = parse(fit.spec["formula"])
-    return [
-        frozenset(n.name for factor in term for n in arithmetic_names(formula.factors[factor]))
-        for term in formula.terms
-    ]
 
 
 def grid_notes(fit: LinearEstimates, grid: ReferenceGrid, kept: Sequence[str], weights: str) -> list[str]:
@@ -45,6 +35,10 @@ def grid_notes(fit: LinearEstimates, grid: ReferenceGrid, kept: Sequence[str], w
         ]
         said.append(f"At {', '.join(places)}.")
     over = {v.name for v in averaged}
+    for name, within in grid.nested.items():
+        if name in over or name in kept:
+            how = " and averaged within it, over the levels that occur there" if name in over else ""
+            said.append(f"{name} is nested in {', '.join(within)}{how}.")
     if any(over & term and set(kept) & term for term in terms_of(fit)):
         said.append("What is averaged over interacts with what is shown: the average may hide differences.")
     return said

@@ -157,6 +157,7 @@ class Questions:
         type: str = "link",
         bias_adjust: bool = False,
         sigma: float | None = None,
+        nesting: Mapping[str, Any] | bool | None = None,
     ) -> MarginalMeans:
         """Estimated marginal means (least-squares means): averages of the model's means over a reference grid, every
         combination of the levels of the factors with each covariate at its mean.
@@ -179,6 +180,10 @@ class Questions:
             `sigma`.
         sigma : with bias_adjust, the standard deviation of the errors; fit.sigma by default (for a mixed model give that of all
             that is random).
+        nesting : factor -> the factor, or list of factors, that it is nested in, such as {"plot": "site"}; False for none. By
+            default what is seen: each level of a factor occurs with one level of the other alone, or the formula has the
+            factor only within the other (`site/plot`). The levels of a nested factor that occur within each level of the other
+            are averaged over first; asked for itself, it is shown beside the other.
 
         Returns
         -------
@@ -209,6 +214,7 @@ class Questions:
             type=type,
             bias_adjust=bias_adjust,
             sigma=sigma,
+            nesting=nesting,
         )
 
     def pairs(
@@ -224,12 +230,13 @@ class Questions:
         level: float = 0.95,
         df: Any = None,
         type: str = "link",
+        nesting: Mapping[str, Any] | bool | None = None,
     ) -> Contrasts:
         """Differences of marginal means, with p-values and limits that allow for how many there are.
 
         Parameters
         ----------
-        specs, by, at, weights, level, df, type : see `emmeans`. Where the left side is log(y) and type="response", the
+        specs, by, at, weights, level, df, type, nesting : see `emmeans`. Where the left side is log(y) and type="response", the
             differences are shown as ratios.
         adjust : "tukey", "mvt" (exact, from the correlations), "bonferroni", "holm", "hochberg", "hommel", "sidak", "scheffe",
             "fdr", "by", "none"; "dunnett" compares with a control alone (exactly; "dunnettx" approximately, as R's emmeans).
@@ -261,6 +268,7 @@ class Questions:
             level=level,
             df=df,
             type=type,
+            nesting=nesting,
         )
 
     def slopes(
@@ -273,6 +281,7 @@ class Questions:
         level: float = 0.95,
         df: Any = None,
         adjust: str = "none",
+        nesting: Mapping[str, Any] | bool | None = None,
     ) -> MarginalSlopes:
         """Slopes of the mean in a covariate, averaged over the reference grid; where it enters by a curve, at its mean or at
         the values that `at` gives.
@@ -281,7 +290,7 @@ class Questions:
         ----------
         variable : a numeric column of the fixed part.
         by : variables whose combinations each have a slope: "f", "f * g", "f | g" or a list.
-        at, weights, level, df, adjust : see `emmeans`. With at={variable: [...]} and no `by` of it, slopes are averaged over
+        at, weights, level, df, adjust, nesting : see `emmeans`. With at={variable: [...]} and no `by` of it, slopes are averaged over
             the values.
 
         Returns
@@ -304,6 +313,7 @@ class Questions:
             level=level,
             df=df,
             adjust=adjust,
+            nesting=nesting,
         )
 
     def joint_tests(
@@ -313,6 +323,7 @@ class Questions:
         at: Mapping[str, Any] | None = None,
         weights: str = "equal",
         df: Any = None,
+        nesting: Mapping[str, Any] | bool | None = None,
     ) -> Any:
         """F tests of the terms in marginal means: that the means of a factor are equal, that two do not interact ...; with `by`,
         within each combination of its levels ("simple effects"). Covariates are tested close to their mean. What cannot be
@@ -320,7 +331,8 @@ class Questions:
 
         Parameters
         ----------
-        by : variables, "a", "a * b" or a list. at, weights, df : see `emmeans`.
+        by : variables, "a", "a * b" or a list. at, weights, df, nesting : see `emmeans`. A nested factor is tested within what
+            it is nested in.
 
         Returns
         -------
@@ -332,7 +344,8 @@ class Questions:
         """
         from ..inference.joint_tests import joint_tests
 
-        return give_back(joint_tests(self, by=by, at=at, weights=weights, df=df), self.library)  # type: ignore[arg-type]
+        made = joint_tests(self, by=by, at=at, weights=weights, df=df, nesting=nesting)  # type: ignore[arg-type]
+        return give_back(made, self.library)
 
     def explain(self, *parts: str) -> Explanation:
         """The model in matrix form, with its numbers: y, X, b, V and the normal equations; with random effects Z, G, R, V
