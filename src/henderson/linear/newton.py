@@ -128,15 +128,24 @@ def hessian(function: Function, t: np.ndarray, box: Box, which: np.ndarray) -> n
 
 
 def _difference(function: Function, t: np.ndarray, box: Box, j: int) -> np.ndarray:
+    """d gradient / dt_j, of second order at a bound too."""
     for h in (_DIFFERENCE, _DIFFERENCE / 100):
-        up, down = t.copy(), t.copy()
-        up[j] = min(t[j] + h, box.upper[j])
-        down[j] = max(t[j] - h, box.lower[j])
-        (value, high), (other, low) = function(up, True), function(down, True)
-        if np.isfinite(value) and np.isfinite(other):
-            assert high is not None and low is not None
-            return (high - low) / (up[j] - down[j])
+        steps = _steps(float(t[j]), float(box.lower[j]), float(box.upper[j]), h)
+        found = [function(np.where(np.arange(len(t)) == j, t + step, t), True) for step, _ in steps]
+        if all(np.isfinite(value) and gradient is not None for value, gradient in found):
+            return np.array([weight for _, weight in steps]) @ np.array([gradient for _, gradient in found])
     return np.zeros_like(t)
+
+
+def _steps(at: float, lower: float, upper: float, h: float) -> list[tuple[float, float]]:
+    """Steps inside of the bounds, and the weights of a function there that give its derivative."""
+    below, above = at - lower, upper - at
+    if min(below, above) >= h:
+        return [(-h, -0.5 / h), (h, 0.5 / h)]
+    if max(below, above) < 2.0 * h:
+        return [(-below, -1.0 / (below + above)), (above, 1.0 / (below + above))]
+    h = h if above > below else -h
+    return [(0.0, -1.5 / h), (h, 2.0 / h), (2.0 * h, -0.5 / h)]
 
 
 def _quasi_newton(
