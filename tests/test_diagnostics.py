@@ -431,3 +431,30 @@ def test_a_loaded_fit_has_no_rows_to_test(tmp_path):
     ):
         with pytest.raises(ModelError, match="which holds no rows"):
             question()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda f, d: f.contrast({"x": float("nan")}), "'nan x' has a number that is not finite"),
+        (lambda f, d: f.contrast("1e999*x"), "'1e999*x' has a number that is not finite: 1e999"),
+        (lambda f, d: f.test("x = 1e999"), "not finite: 1e999"),
+        (lambda f, d: f.contrast("1e200*1e200*x"), "not finite"),
+        (lambda f, d: f.contrast(["x", "g[T.b]"], names="ab"), "a list of 2 names is wanted, not 'ab'"),
+        (lambda f, d: f.outlier_test(most=-1), "most is a whole number, 1 or more, not -1"),
+        (lambda f, d: f.outlier_test(cutoff="a"), "cutoff is a p-value between 0 and 1, not 'a'"),
+        (lambda f, d: f.influence(data=d), "data= has the columns of by=, which is not given"),
+        (lambda f, d: f.influence(by=3), "a column or a list of columns is wanted, not 3"),
+        (lambda f, d: f.levene(by=3), "a column or a list of columns is wanted, not 3"),
+        (lambda f, d: f.breusch_pagan(data=d), "data= has the column of against=, which is not given"),
+        (lambda f, d: f.variogram("x", max_distance="a"), "max_distance is positive, not 'a'"),
+        (lambda f, d: f.variogram("x", bins=[1, "a"]), "their bounds in ascending order"),
+    ],
+)
+def test_what_would_be_ignored_or_be_nan_is_refused(asked, said):
+    x = np.arange(12.0)
+    data = pd.DataFrame({"x": x, "y": np.sin(x), "g": list("aabbccddaabb")})
+    fit = hd.lm("y ~ x + g", data)
+    with pytest.raises(ModelError) as caught:
+        asked(fit, data)
+    assert said in str(caught.value)

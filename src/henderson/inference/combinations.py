@@ -54,7 +54,12 @@ def read_combinations(given: Any, space: ColumnSpace, names: Sequence[str] | Non
         rows = _array(given, space)
         found = [(row, 0.0) for row in rows]
         labels = [written_row(row, space) for row in rows]
+    for label, (row, rhs) in zip(labels, found, strict=True):
+        if not (np.isfinite(row).all() and np.isfinite(rhs)):
+            raise ModelError(f"'{label}' has a number that is not finite.")
     if names is not None:
+        if isinstance(names, str):
+            raise ModelError(f"names: a list of {len(found)} names is wanted, not {names!r}.")
         if len(names) != len(found):
             raise ModelError(f"names: {len(found)} are needed, one for each combination, not {len(names)}.")
         labels = [str(name) for name in names]
@@ -125,10 +130,11 @@ def _from_text(text: str, space: ColumnSpace) -> tuple[np.ndarray, float]:
     left, *right = _split(text, space)
     if len(right) > 1:
         raise ModelError(f"'{text}' has more than one '='.")
-    row, constant = _Reader(left, text, space).whole()
-    if right:
-        other, more = _Reader(right[0], text, space).whole()
-        row, constant = row - other, constant - more
+    with np.errstate(over="ignore", invalid="ignore"):
+        row, constant = _Reader(left, text, space).whole()
+        if right:
+            other, more = _Reader(right[0], text, space).whole()
+            row, constant = row - other, constant - more
     if not row.any():
         raise ModelError(f"'{text}' names no coefficient.")
     return row, -constant
@@ -156,7 +162,7 @@ def _split(text: str, space: ColumnSpace) -> list[list[str | int | float]]:
             sides[-1].append(here)
             at += len(space.names[here])
         elif (number := _NUMBER.match(text, at)) is not None:
-            sides[-1].append(float(number[0]))
+            sides[-1].append(_finite(number[0], text))
             at = number.end()
         elif text[at] == "=":
             sides.append([])
@@ -168,6 +174,13 @@ def _split(text: str, space: ColumnSpace) -> list[list[str | int | float]]:
             word = _WORD.match(text, at)
             raise _unknown(word[0] if word else text[at], space)
     return sides
+
+
+def _finite(number: str, text: str) -> float:
+    value = float(number)
+    if not np.isfinite(value):
+        raise ModelError(f"'{text}' has a number that is not finite: {number}.")
+    return value
 
 
 def _stands(text: str, at: int, name: str) -> bool:

@@ -65,7 +65,7 @@ def displacement_variogram(
         "semivariance": np.array(mean),
         "n_pairs": np.array(count),
     }
-    even = all(len(set(np.diff(levels))) <= 1 for levels, _ in codes)
+    even = all(np.ptp(np.diff(levels)) <= 1e-9 * np.ptp(levels) for levels, _ in codes if len(levels) > 2)
     if where.own and kind == "pearson" and even:
         steps = [float(levels[1] - levels[0]) if len(levels) > 1 else 1.0 for levels, _ in codes]
         curve = model_correlation(fit, np.array(rows) * steps[0], np.array(cols) * steps[1])

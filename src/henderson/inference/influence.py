@@ -45,6 +45,8 @@ def influence(
 
     See `Checks.influence`.
     """
+    if by is None and data is not None:
+        raise ModelError("influence: data= has the columns of by=, which is not given.")
     rows = whitened(fit)
     names = [fit.columns.names[j] for j in fit.columns.kept]
     if by is not None:

@@ -59,10 +59,20 @@ def _check(bins: Any, by: str, max_distance: float | None) -> None:
     if isinstance(bins, int | np.integer):
         if bins < 1:
             raise ModelError(f"variogram: bins is at least 1, not {bins}.")
-    elif np.ndim(bins) != 1 or len(bins) < 2 or not (np.diff(bins) > 0).all():
+    elif not _ascending(bins):
         raise ModelError("variogram: bins is a number of classes, or their bounds in ascending order.")
-    if max_distance is not None and not max_distance > 0:
+    if max_distance is not None and not (
+        isinstance(max_distance, (int, float, np.number)) and max_distance > 0
+    ):
         raise ModelError(f"variogram: max_distance is positive, not {max_distance!r}.")
+
+
+def _ascending(bounds: Any) -> bool:
+    try:
+        values = np.asarray(bounds, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return values.ndim == 1 and len(values) > 1 and bool((np.diff(values) > 0).all())
 
 
 def _pairs(

@@ -53,6 +53,8 @@ def breusch_pagan(
 
 def _columns(fit: LeastSquares, against: Any, data: Any) -> tuple[np.ndarray, str]:
     if against is None:
+        if data is not None:
+            raise ModelError("breusch_pagan: data= has the column of against=, which is not given.")
         return fit.design.X[:, fit.columns.kept], "the columns of the model"
     if against == "fitted" and data is None:
         return used(fit, fit.fitted)[:, None], "the fitted values"

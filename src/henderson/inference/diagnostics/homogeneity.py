@@ -79,7 +79,7 @@ def _says(p: float, names: str) -> str:
 
 def _groups(fit: LeastSquares, by: Any, data: Any, asked: str) -> tuple[str, list[np.ndarray]]:
     """The names, and the (whitened) residuals of each observed combination."""
-    names = factor_names(fit) if by is None else [by] if isinstance(by, str) else list(by)
+    names: str | Sequence[str] = factor_names(fit) if by is None else by
     if not names:
         raise ModelError(
             f"{asked}: the test compares groups, and {fit.formula} has no factor.\n"
@@ -87,7 +87,7 @@ def _groups(fit: LeastSquares, by: Any, data: Any, asked: str) -> tuple[str, lis
             " number, breusch_pagan() tests the variance."
         )
     codes, labels = groups_of(fit, names, data)
-    said = ":".join(names)
+    said = names if isinstance(names, str) else ":".join(names)
     if len(labels) < 2:
         raise ModelError(f"{asked}: {said} has one group, two are needed.")
     e = whitened(fit).residuals

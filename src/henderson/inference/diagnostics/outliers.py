@@ -21,6 +21,14 @@ def outlier_test(fit: LeastSquares, cutoff: float = LEVEL, most: int = 10) -> di
 
     See `Checks.outlier_test`.
     """
+    if (
+        isinstance(cutoff, bool)
+        or not isinstance(cutoff, (int, float, np.number))
+        or not 0.0 <= cutoff <= 1.0
+    ):
+        raise ModelError(f"outlier_test: cutoff is a p-value between 0 and 1, not {cutoff!r}.")
+    if isinstance(most, bool) or not isinstance(most, (int, np.integer)) or most < 1:
+        raise ModelError(f"outlier_test: most is a whole number, 1 or more, not {most!r}.")
     rows = whitened(fit)
     if rows.df < 2 or not rows.rss:
         raise ModelError("outlier_test: two residual degrees of freedom and residuals are needed.")
