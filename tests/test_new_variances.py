@@ -120,6 +120,8 @@ def test_a_missing_value_gives_no_interval(data):
     [
         ({"variance": "ident(sex)"}, {"sex": ["u", "f", "f"]}, "never saw the level 'u'"),
         ({"variance": "power(x)"}, {"x": [0.0, 1.0, 2.0]}, "'x' is 0 in row 0"),
+        ({"variance": "power(x)"}, {"x": [1.0, -2.0, 2.0]}, "'x' is -2 in row 1"),
+        ({"variance": "const_power(x)"}, {"x": [0.0, 1.0, -2.0]}, "'x' is -2 in row 2"),
         ({"residual": "us(0 + visit | subject)"}, {"visit": [9, 1, 1]}, "no variance for 'visit' 9"),
         ({"V": np.full(120, 2.0)}, {}, "V= of the fit says nothing of new records"),
         ({"residual": "at(sex):ar1(0 + visit | subject)"}, {}, "sections"),

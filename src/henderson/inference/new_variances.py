@@ -140,12 +140,14 @@ def _standard_deviations(
         return _parameters("ident(", _labels(term.columns, frame), known, first_levels.get(term.text))
     column = "fitted" if term.fitted else term.columns[0]
     x = fitted if term.fitted else frame[column].values
-    if term.kind != "exp":
+    if term.fitted and term.kind != "exp":
         x = np.abs(x)
-        if not term.fitted and np.any(x <= 0) and term.kind == "power":
-            row = int(np.argmax(x <= 0))
+    elif term.kind != "exp":
+        bad = x <= 0 if term.kind == "power" else x < 0
+        if bad.any():
+            row = int(np.argmax(bad))
             raise DataError(
-                f"predict: '{column}' is 0 in row {row} (the first row is 0): {term.text} gives it no variance."
+                f"predict: '{column}' is {x[row]:g} in row {row} (the first row is 0): {term.text} gives it no variance."
             )
     name = {"power": "power", "exp": "expon", "const_power": "power"}[term.kind]
     if term.strata:
