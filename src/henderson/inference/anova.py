@@ -12,6 +12,9 @@ all columns of X have a coefficient these are the differences between levels whe
 weights (`design.margins`). Otherwise, as in SAS (Goodnight 1978): of all estimable functions of the term and of those that
 contain it, those that are orthogonal to the estimable functions of the latter alone. They depend on which cells have rows.
 
+Without an intercept the first factor has a column for each level: of types II and III its test is that all its means are 0, those
+of all others that there are no differences (for III as car has it with contr.sum for the others).
+
 Goodnight (1978) "Tests of hypotheses in fixed effects linear models", SAS Technical Report R-101.
 """
 
@@ -187,9 +190,19 @@ def _basis(columns: np.ndarray, beside: np.ndarray) -> np.ndarray:
 
 def _equal_weights(fit: LinearEstimates, terms: tuple[Term, ...], columns: ModelColumns) -> list[_Asked]:
     blocks = margins(columns)
-    if not len(fit.columns.dropped) and set(blocks) == {frozenset(term) for term in terms}:
-        return [_Asked(rows, len(rows)) for rows in (blocks[frozenset(term)] for term in terms)]
+    own = {frozenset(term): [frozenset(term)] for term in terms}
+    if () not in terms and frozenset() in blocks and (first := _first_of_factors(terms, columns)):
+        own[first].insert(0, frozenset())
+    if not len(fit.columns.dropped) and set(blocks) == {s for sets in own.values() for s in sets}:
+        tested = [np.vstack([blocks[s] for s in own[frozenset(term)]]) for term in terms]
+        return [_Asked(rows, len(rows)) for rows in tested]
     return _by_estimable_functions(fit, terms, columns, blocks)
+
+
+def _first_of_factors(terms: tuple[Term, ...], columns: ModelColumns) -> frozenset[str] | None:
+    """The first term without covariates: its columns hold the constant where there is no intercept."""
+    numbers = {name for name, value in columns.values.items() if isinstance(value, Numbers)}
+    return next((frozenset(term) for term in terms if not set(term) & numbers), None)
 
 
 def _by_estimable_functions(
@@ -214,7 +227,10 @@ def _by_estimable_functions(
         own, beyond = _left_null(spanning[:, outside]), _left_null(spanning[:, outside | (term_of == k)])
         mixed = (beyond.T @ spanning) @ (own.T @ spanning).T
         rows = (own @ _left_null(mixed.T)).T / np.where(scale > 0, scale, 1.0).T
-        full = sum(len(blocks[s]) for s in blocks if s <= set(term) and _new(s, term, terms))
+        # Without an intercept the constant is nobody's difference; whoever tests it has more, not others less.
+        full = sum(
+            len(blocks[s]) for s in blocks if s <= set(term) and _new(s, term, terms) and (s or not term)
+        )
         products = [j for j in above if len(terms[j]) > 1]
         lost = bool(np.isin(columns.assign[space.dropped], products).any())
         out.append(_Asked(rows, full, lost))

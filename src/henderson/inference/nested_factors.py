@@ -177,7 +177,9 @@ class Averaging:
             part = frequency.sum(axis=self._axes(kept), keepdims=True)
             if scheme == "outer":
                 others = [[n for n in now if n != name] for name in now]
-                part = prod([part.sum(axis=self._axes(each), keepdims=True) for each in others], start=1.0)
+                part = prod(
+                    [part.sum(axis=self._axes(each), keepdims=True) for each in others], start=np.ones(())
+                )
         part = np.broadcast_to(part, np.broadcast_shapes(np.shape(part), [1] * len(self.names)))
         total = part.sum(axis=self._axes(now), keepdims=True)
         return np.divide(part, total, out=np.zeros(np.broadcast(part, total).shape), where=total > 0.0)
