@@ -100,7 +100,7 @@ class Plots:
         self, time: str | None = None, groups: str | None = None, kind: str | None = None, **options: Any
     ) -> Page:
         """Autocorrelations of the residuals of a linear fit, with those of the fitted correlation; for gls the whitened
-        residuals beside them. Arguments are those of `inference.acf.acf` (data, max_lag, level)."""
+        residuals beside them. Arguments are those of `fit.acf` (data, max_lag, level)."""
         from .correlogram import draw
 
         return draw(self._fit, time, groups, kind, **options)
@@ -113,7 +113,7 @@ class Plots:
         **options: Any,
     ) -> Page:
         """Semivariogram of the residuals of a linear fit, with the curve of the fitted correlation; for gls the whitened
-        residuals beside it. Arguments are those of `inference.variogram.variogram` (data, bins, by, max_distance,
+        residuals beside it. Arguments are those of `fit.variogram` (data, bins, by, max_distance,
         robust)."""
         from .variogram import draw
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .marks import COLOURS
 from .page import INK, MANY, Page, dress, short
+
+if TYPE_CHECKING:
+    from ...inference.effects import Effect
 
 _MOST = len(COLOURS)
 """Lines in one panel."""
@@ -18,11 +21,7 @@ def draw(fit: Any, variable: str, by: str | None = None, level: float = 0.95, pa
     from ...inference.effects import effect
 
     shown = effect(fit, variable, by, level)
-    wide = 7.2 if shown.levels is None else min(max(5.6, 0.75 * len(shown.levels) + 2.0), 13.0)
-    page = Page(wide, 4.8)
-    axes = page.subplots()
-    panel(axes, shown, partial)
-    dress(axes, variable, fit.design.response)
+    page = page_of(fit, shown, partial)
     said = "Points: partial residuals. " if partial else ""
     held = f"Held: {shown.held}." if shown.held else ""
     more = len(shown.lines) - _MOST
@@ -36,7 +35,17 @@ def draw(fit: Any, variable: str, by: str | None = None, level: float = 0.95, pa
     return page
 
 
-def panel(axes: Any, shown: Any, points: bool = True) -> None:
+def page_of(fit: Any, shown: Effect, points: bool = True) -> Page:
+    """A page with `panel`, as wide as its levels need."""
+    wide = 7.2 if shown.levels is None else min(max(5.6, 0.75 * len(shown.levels) + 2.0), 13.0)
+    page = Page(wide, 4.8)
+    axes = page.subplots()
+    panel(axes, shown, points)
+    dress(axes, shown.variable, fit.design.response)
+    return page
+
+
+def panel(axes: Any, shown: Effect, points: bool = True) -> None:
     """Lines with bands, or means with bars for a factor, over the partial residuals."""
     count = min(len(shown.lines), _MOST)
     for i in range(count):

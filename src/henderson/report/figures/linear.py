@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .effect import panel
+from .effect import page_of
 from .marks import COLOURS
-from .page import Page, dress, short
+from .page import Page, short
 
 _LEVELS = 30
 
@@ -21,12 +21,7 @@ def drawn(fit: Any) -> Page | None:
     from ...inference.effects import effect
 
     variable, by = columns
-    shown = effect(fit, variable, by)
-    wide = 7.2 if shown.levels is None else min(max(5.6, 0.75 * len(shown.levels) + 2.0), 13.0)
-    page = Page(wide, 4.8)
-    axes = page.subplots()
-    panel(axes, shown)
-    dress(axes, variable, fit.design.response)
+    page = page_of(fit, effect(fit, variable, by))
     page.heading(short(fit.formula), "Points: observed. Line and band: fitted mean and its 95 % interval.")
     return page
 
