@@ -144,7 +144,7 @@ def test_observed_cells_are_estimable_in_any_order_of_terms(formula):
     fit = hd.lm(formula, d)
     np.testing.assert_allclose(fit.predict(d), [1.5, 1.5, 3.5, 3.5, 5.5, 5.5, 7.75, 7.75], rtol=1e-13)
     assert fit.estimable("(Intercept)")["estimable"][0]
-    with pytest.raises(hd.ModelError, match="no row has a B with b 1|no row has b 1 with a B|not estimable"):
+    with pytest.raises(hd.ModelError, match="not estimable"):
         fit.predict({"a": ["B"], "b": ["1"]})
 
 

@@ -136,6 +136,11 @@ def test_what_needs_rows_says_where_they_are(path):
             ask()
 
 
+def test_a_limit_on_a_table_in_memory_is_refused(data):
+    with pytest.raises(hd.ModelError, match="in memory already"):
+        hd.lm("y ~ x", data, memory_limit="1 GB")
+
+
 def test_a_csv_file_is_not_read_in_parts(tmp_path, data):
     data.head(100).to_csv(tmp_path / "a.csv")
     with pytest.raises(hd.DataError, match=r"a\.csv' is not a Parquet file"):

@@ -79,6 +79,10 @@ def lm(
     if len(parsed.responses) > 1:
         formulas.require_available(parsed)
     limit = None if memory_limit is None else bytes_of(memory_limit)
+    if limit is not None and not isinstance(data, (str, Path)):
+        raise ModelError(
+            "memory_limit= is for the path of a Parquet file; this table is in memory already: leave it out."
+        )
     if isinstance(data, (str, Path)) and _larger_than_limit(
         Path(data).expanduser(), parsed, weights, offset, limit
     ):
