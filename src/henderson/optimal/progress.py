@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 1.0
+from ..report.progress import PATIENCE, is_terminal
 
 
 class Line:
     """Says how far a loop is; nothing before PATIENCE seconds, nothing where nobody is looking."""
 
     def __init__(self, what: str, total: int, wanted: bool):
-        self._wanted = wanted and sys.stderr is not None and sys.stderr.isatty()
+        self._wanted = wanted and is_terminal()
         self._start, self._what, self._total = time.monotonic(), what, total
         self._bar: Any = None
         self._task: Any = None

@@ -9,7 +9,6 @@ import numpy as np
 from .numbers import column, p_values, table
 from .summary import coefficient_table, correlations, five_numbers, rows_and_columns
 
-
 _PERFECT = 1e-24
 """Share of the sum of squares of y that is rounding alone."""
 

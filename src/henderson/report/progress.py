@@ -37,7 +37,7 @@ def watch(verbose: bool, n: int, description: str, deviance_shift: float) -> Ite
     if verbose:
         yield _table(n, description, deviance_shift)
         return
-    if n < SMALL or not _is_terminal():
+    if n < SMALL or not is_terminal():
         yield None
         return
     line = _Line(f"{n:,} rows, first look at the equations")
@@ -57,7 +57,7 @@ def watch(verbose: bool, n: int, description: str, deviance_shift: float) -> Ite
 @contextmanager
 def rows_line(what: str) -> Iterator[Callable[[int], None]]:
     """Something to call with the number of rows just done; a line with their sum shows where somebody is looking."""
-    if not _is_terminal():
+    if not is_terminal():
         yield lambda rows: None
         return
     line, done = _Line(what), 0
@@ -73,7 +73,8 @@ def rows_line(what: str) -> Iterator[Callable[[int], None]]:
         line.close()
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Whether somebody is looking."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ModelError, closest
 from ..inference.influence import influence
+from ..inference.whitened import row_numbers
 
 EFFECTS = ("fixed", "ran_pars", "ran_vals")
 
@@ -108,7 +109,7 @@ def augment(fit: Any) -> dict[str, Any]:
     the new one gets an underscore at its end.
     """
     design = fit.design
-    rows = used_rows(design)
+    rows = row_numbers(fit)
     out = _given(design)
     for block in design.blocks:
         if block.group not in out:
@@ -120,12 +121,7 @@ def augment(fit: Any) -> dict[str, Any]:
         "fixed": fit.predict(random_effects=False)[rows],
         "scaled_resid": fit.residuals_as("pearson")[rows],
     }
-    return _with(out, _of_rows(design) | made)
-
-
-def used_rows(design: Any) -> np.ndarray:
-    """Numbers of the rows of the fit in the caller's table."""
-    return np.arange(design.n_read) if design.rows is None else design.rows
+    return _with(out, _of_rows(fit) | made)
 
 
 def _given(design: Any) -> dict[str, Any]:
@@ -137,8 +133,9 @@ def _given(design: Any) -> dict[str, Any]:
     return out
 
 
-def _of_rows(design: Any) -> dict[str, Any]:
-    return {"row": used_rows(design), "offset": design.offset, "weights": design.weights}
+def _of_rows(fit: Any) -> dict[str, Any]:
+    design = fit.design
+    return {"row": row_numbers(fit), "offset": design.offset, "weights": design.weights}
 
 
 def _with(out: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
@@ -192,7 +189,7 @@ def glance_linear(fit: Any) -> dict[str, list]:
 def augment_linear(fit: Any) -> dict[str, Any]:
     """The rows of the fit (those left out are not there) with broom's columns: fitted, resid, hat, cooksd, std_resid."""
     design = fit.design
-    rows = used_rows(design)
+    rows = row_numbers(fit)
     measures = influence(fit, dfbetas=False)
     made = {
         "fitted": fit.fitted[rows],
@@ -201,4 +198,4 @@ def augment_linear(fit: Any) -> dict[str, Any]:
         "cooksd": measures["cooks_distance"],
         "std_resid": fit.residuals_as("standardized")[rows],
     }
-    return _with(_given(design), _of_rows(design) | made)
+    return _with(_given(design), _of_rows(fit) | made)
