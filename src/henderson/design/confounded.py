@@ -102,9 +102,20 @@ def _with_fixed(design: Design, block: RandomBlock) -> str:
                 f"{block.text}: the levels of {block.group} {how} {fixed}, which has fixed effects: nothing is left to"
                 f" estimate its variance from. Keep {fixed} fixed or {block.group} random, not both."
             )
+    if block.m == 1:
+        return (
+            f"{block.text}: the fixed terms take up all differences among the levels of {block.group}: nothing is left to"
+            " estimate its variance from."
+        )
+    still = constant_effects(block)
+    why = (
+        f" {listed(still)} does not vary within any level of {block.group}: write (1 | {block.group})."
+        if still
+        else ""
+    )
     return (
-        f"{block.text}: the fixed terms take up all differences among the levels of {block.group}: nothing is left to"
-        " estimate its variance from."
+        f"{block.text}: the variances and covariances of {listed(block.effects)} cannot be told apart: these rows show only"
+        f" combinations of them.{why}"
     )
 
 

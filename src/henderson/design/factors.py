@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,7 +39,8 @@ def names_of(nodes: list[Node]) -> list[str]:
 
 
 def chosen_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> Contrasts:
-    """`contrasts=` checked: column -> (our name, None), or ("given", what the user gave) until the levels are known.
+    """`contrasts=` checked: column -> (our name, reference level or None), or ("given", what the user gave) until the levels
+    are known. A reference is given as ("Treatment", level) or "Treatment(level)".
 
     Raises
     ------
@@ -54,9 +56,14 @@ def chosen_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> C
             near = closest(str(column), formula.names)
             hint = f"\nThe closest is '{near}'." if near else ""
             raise DataError(f"contrasts: the formula names no column '{column}'.{hint}")
+        name, reference = _with_reference(name)
         if not isinstance(name, str):
             chosen[column] = ("given", name)
             continue
+        if reference is not None and CONTRASTS.get(name) not in ("treatment", None):
+            raise DataError(
+                f"contrasts: only Treatment has a reference level; '{column}' was given {name} with {reference!r}."
+            )
         if name not in CONTRASTS:
             near = closest(str(name), CONTRASTS)
             hint = (
@@ -65,8 +72,16 @@ def chosen_contrasts(contrasts: Mapping[str, Any] | None, formula: Formula) -> C
                 else "There are Treatment, Sum, Helmert, Poly, SAS and Diff."
             )
             raise DataError(f"contrasts: there are no contrasts called '{name}'.\n{hint}")
-        chosen[column] = (CONTRASTS[name], None)
+        chosen[column] = (CONTRASTS[name], reference)
     return chosen
+
+
+def _with_reference(given: Any) -> tuple[Any, Any]:
+    """Contrasts and their reference level, of ("Treatment", level) and "Treatment(level)"; None where there is none."""
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str):
+        return given
+    called = re.fullmatch(r"\s*(\w+)\s*\((.+)\)\s*", given) if isinstance(given, str) else None
+    return (called[1], called[2].strip().strip("'\"")) if called else (given, None)
 
 
 def evaluator_of(formula: Formula, frame: Frame, rows: Rows, contrasts: Contrasts) -> Evaluator:

@@ -1,7 +1,7 @@
 """What a user writes for linear combinations of the coefficients, read into rows over the columns of X.
 
 An array (k, p); a text "x1 - 2*x2 = 3" or several; {column: weight}; a mapping from a name to a text, an array, or a mapping. A text
-is read by the small parser below: numbers, names of coefficients, + - * / and parentheses, nothing else.
+is read by the small parser below: numbers, names of coefficients, + - * / and parentheses, = or ==, nothing else.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _split(text: str, space: ColumnSpace) -> list[list[str | int | float]]:
             at = number.end()
         elif text[at] == "=":
             sides.append([])
-            at += 1
+            at += 2 if text.startswith("==", at) else 1
         elif text[at] in "+-*/()":
             sides[-1].append(text[at])
             at += 1

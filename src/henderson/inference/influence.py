@@ -1,4 +1,5 @@
-"""What the fit owes to each row: residuals in their own units, leverage, and what leaving the row out would change.
+"""What the fit owes to each row: residuals in their own units, leverage, and what leaving the row out would change. For gls the
+rows are those of the whitened model: leaving one out is not the deletion of an observation with its correlated neighbours kept.
 
 Nothing is fitted again. With Q R = X* the whitened columns, e* the whitened residuals, h_i = |q_i|^2 and
 s2 = RSS / (n - r), leaving out row i changes (Belsley, Kuh & Welsch 1980, ch. 2; Cook & Weisberg 1982, ch. 3)

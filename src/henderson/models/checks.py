@@ -18,7 +18,10 @@ class Checks:
 
     def influence(self, by: str | Sequence[str] | None = None, data: Any = None, dfbetas: bool = True) -> Any:
         """Residuals, leverage, Cook's distance, DFFITS, COVRATIO and DFBETAS of every row, or of every group of rows
-        left out together.
+        left out together. For `hd.lm`, exactly what leaving the row out would change. For `hd.gls`, the measures of the whitened
+        model with the covariance kept as estimated: a row of it is an observation given those it is correlated with, and leaving
+        it out is not the deletion of the observation while its correlated neighbours stay. Groups that are independent of
+        all other rows are left out exactly.
 
         Parameters
         ----------

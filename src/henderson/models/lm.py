@@ -52,7 +52,8 @@ def lm(
     data : any DataFrame (pandas, polars, pyarrow ...), a dict of arrays, or the path of a CSV or Parquet file.
     weights : precision weights, Var(e_i) = sigma^2 / w_i: an array or the name of a column. Positive.
     offset : added to the mean with coefficient 1: an array or the name of a column.
-    contrasts : coding of factors by column name, for example {"Machine": "Sum"}.
+    contrasts : coding of factors by column name, for example {"Machine": "Sum"} or, with a reference level,
+        {"Machine": ("Treatment", "B")}.
     vcov : covariance of the coefficients. None is sigma^2 (X'X)^-1; "HC0" to "HC4" allow for unequal variances (White 1980,
         MacKinnon & White 1985), "cluster(g)" for correlation within the levels of column g.
     memory_limit : bytes, or a text such as "200 MB". A Parquet file whose columns are larger is read a few rows at a time,

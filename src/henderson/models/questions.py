@@ -28,7 +28,9 @@ class Questions:
         Parameters
         ----------
         type : 1, each term given those before it; 2, given every term that does not contain it; 3, with all cells counting alike,
-            however many rows they have (where cells have none, SAS's type III).
+            however many rows they have (where cells have none, SAS's type III). Without an intercept the first factor's means are
+            tested to be 0. The hypotheses are those of the model's X, whatever `vcov`: with a robust one, type 2 tests of main
+            effects beside interactions differ from those of R's car, which takes the hypothesis too from the robust covariance.
         df : denominator degrees of freedom: "satterthwaite", "residual", "inf" or a number; None takes the fit's own.
         intercept : whether to test the intercept too (types 1 and 3).
 
