@@ -16,7 +16,8 @@ from ..inference.new_variances import Spoken
 from ..linear.collinear import combinations
 from ..linear.coordinates import Coordinates
 from ..linear.gls import Criterion, Estimates, FittedResidual, Rows, estimates, standard_rows
-from ..linear.newton import Box, Minimum, minimise
+from ..linear.newton import Box, Minimum
+from ..linear.search import search
 from ..linear.solution import Coordinates as LinearCoordinates
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
@@ -182,8 +183,8 @@ def _minimum(
     criterion: Criterion, starts: list[np.ndarray], box: Box, on_step: Callable[[Any], None] | None
 ) -> Minimum:
     try:
-        followed = criterion.covariance.structure.followed
-        return minimise(criterion, starts, box, on_step, follow=followed if criterion.n < _MANY else 1)
+        structure = criterion.covariance.structure
+        return search(criterion, starts, box, structure, on_step, thorough=criterion.n < _MANY)
     except ArithmeticError:
         raise ModelError(
             "The covariance of the residuals is not positive definite at the parameters started from or held: "

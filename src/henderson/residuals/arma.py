@@ -12,14 +12,17 @@ import numpy as np
 
 from ..errors import ModelError
 from .base import Layout, NotPositiveDefinite, Parameter, Structure
+from .dense_series import LaggedSignal, fitting
 from .order import one_time, require_whole, series
-from .statespace import Signal, StateSpace, distinct_gaps
+from .statespace import distinct_gaps
 
 MAX_ORDER = 12
 _EDGE = 1e-6
+_PERTURBED, _SPREAD = 8, 0.8
+"""Starts at random where p + q > 2 makes several maxima likely, and their standard deviation."""
 
 
-class Arma(Signal):
+class Arma(LaggedSignal):
     """The state-space form."""
 
     name = "arma"
@@ -30,6 +33,7 @@ class Arma(Signal):
         self.parameters = tuple(map(Parameter, names))
         self.lower, self.upper = np.full(p + q, -np.inf), np.full(p + q, np.inf)
         self.separable = p <= 1 and q <= 1
+        self.followed = 3 if p + q <= 2 else 3 + _PERTURBED
 
     def natural(self, t: np.ndarray) -> np.ndarray:
         partial = np.tanh(t)
@@ -59,6 +63,8 @@ class Arma(Signal):
             partial[: min(self.p, 1)] = first
             partial[self.p : self.p + 1] = -theta if self.p else -moment
             out.append(np.arctanh(partial))
+        if self.p + self.q > 2:
+            out += list(np.random.default_rng(0).normal(0.0, _SPREAD, (_PERTURBED, len(out[0]))))
         return out
 
     def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
@@ -73,6 +79,21 @@ class Arma(Signal):
         return out
 
     def model(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        step, stationary = self._state(t)
+        powers = np.stack([np.linalg.matrix_power(step, int(d)) for d in self.gaps])
+        return powers, stationary
+
+    def correlations(self, t: np.ndarray, longest: int) -> np.ndarray:
+        step, stationary = self._state(t)
+        out = np.empty(longest + 1, dtype=step.dtype)
+        state = stationary[:, 0]
+        for lag in range(longest + 1):
+            out[lag] = state[0]
+            state = step @ state
+        return out
+
+    def _state(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The transition over one step and the variance of the state, (r, r)."""
         natural = self.natural(t)
         r = max(self.p, self.q + 1)
         step = np.zeros((r, r), dtype=natural.dtype)
@@ -86,9 +107,7 @@ class Arma(Signal):
             stationary = np.linalg.solve(equations, np.outer(shock, shock).ravel()).reshape(r, r)
         except np.linalg.LinAlgError:
             raise NotPositiveDefinite("the process is not stationary") from None
-        stationary = 0.5 * (stationary + stationary.T) / stationary[0, 0]
-        powers = np.stack([np.linalg.matrix_power(step, int(d)) for d in self.gaps])
-        return powers, stationary
+        return step, 0.5 * (stationary + stationary.T) / stationary[0, 0]
 
 
 def _coefficients(partial: np.ndarray) -> np.ndarray:
@@ -110,4 +129,4 @@ def build(layout: Layout) -> Structure:
     require_whole(layout, factor, "ou takes any time: write ou in place of arma.")
     sorted_rows = series(layout)
     gaps, gap_of = distinct_gaps(sorted_rows)
-    return StateSpace(layout, sorted_rows, Arma(p, q, gaps, layout.text), gap_of)
+    return fitting(layout, sorted_rows, Arma(p, q, gaps, layout.text), gap_of)

@@ -139,6 +139,10 @@ class Structure(ABC):
     has_variances: bool = False
     followed: int = 3
     """From how many of its starts, best first, steps are taken."""
+    scanned: bool = False
+    """Whether its starts are a grid, dense enough that its local minima show where the criterion has one."""
+    shares: tuple[int, ...] = ()
+    """Coordinates that are a nugget's share: at 0 the model has none, at 1 nothing else."""
     layout: Layout | None = None
     """The rows it was built for, in the order of the design: what a variogram or an ACF of residuals asks."""
 
@@ -169,6 +173,10 @@ class Structure(ABC):
 
     def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
         """Parameters at the edge of their range at t, where their limit is a result: (index, "estimated as 1") ..."""
+        return []
+
+    def kinks(self, t: np.ndarray) -> list[tuple[int, float]]:
+        """Coordinates near t at which the slope of C jumps: (which coordinate, its value there), nearest first."""
         return []
 
     @abstractmethod

@@ -60,11 +60,11 @@ class AR1(Decay):
         f = self.at(t, lag, False)[0]
         return np.where(f > 0, self.one_minus_square(t, lag) / (1.0 + np.maximum(f, 0.0)), 1.0 - f)
 
-    def starts(self) -> list[Array]:
+    def starts(self, count: int) -> list[Array]:
         step = self.lags.typical
-        values = [r ** (1.0 / step) for r in (0.2, 0.6, 0.9)]
+        values = [r ** (1.0 / step) for r in (0.1, 0.3, 0.55, 0.75, 0.9, 0.97)]
         if step == 1.0:
-            values.append(-0.3)
+            values += [-0.3, -0.6]
         return [self.coordinates(np.array([phi])) for phi in values]
 
     def natural(self, t: Array) -> Array:
@@ -108,8 +108,10 @@ class OU(Decay):
     def gap(self, t: Array, lag: Array) -> Array:
         return -np.expm1(-self._x(t, lag))
 
-    def starts(self) -> list[Array]:
-        return [np.array([self.span.t(self.lags.typical * r)]) for r in (0.6, 2.0, 9.0)]
+    def starts(self, count: int) -> list[Array]:
+        return [
+            np.array([self.span.t(self.lags.typical * r)]) for r in np.geomspace(0.5, 30.0, max(count, 7))
+        ]
 
     def natural(self, t: Array) -> Array:
         reach = self.span.reach(float(t[0]))

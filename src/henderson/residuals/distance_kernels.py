@@ -12,6 +12,9 @@ from .matern import gap as matern_gap
 from .matern import matern, matern_with_nu
 
 Array = np.ndarray
+ENDING = {"sph": 1.5, "lin": 6.0}
+"""Correlations that end at the range, so that the criterion bends wherever the range is a distance, and how much closer together
+the ranges of a scan stand for it. `lin` is positive definite in one dimension only: in more, in islands of the range."""
 NU_LOW, NU_HIGH = 0.05, 30.0
 """Bounds of nu where it is estimated: beyond 30 a Matern is a Gaussian to what data can tell."""
 
@@ -47,9 +50,21 @@ class Distance(Kernel):
             return matern_gap(x, self.nu)
         return FUNCTIONS[self.structure].complement(x)
 
-    def starts(self) -> list[Array]:
-        """Ranges at which the correlation is 1/2 from half the neighbours' distance to the longest, evenly in log."""
-        return [np.array([self.span.t(d / self.half)]) for d in _distances(self.lags, 7)]
+    def starts(self, count: int) -> list[Array]:
+        """Ranges evenly in log from little correlation to much, and towards no end."""
+        reach = np.geomspace(*self._ends(), int(count * ENDING.get(self.structure, 1.0)))
+        longer = np.array([4.0, 16.0]) * self.lags.longest
+        ts = [self.span.t(float(each)) for each in (*reach, *longer)]
+        return [np.array([t]) for t in (*ts, INFINITE) if t <= self.upper[0]]
+
+    def _ends(self) -> tuple[float, float]:
+        """From the range at which neighbours are hardly correlated to that at which the farthest rows' correlation is 1/2."""
+        lags = self.lags
+        if self.structure in ENDING:
+            least = 1.02 * max(lags.shortest, lags.typical / 50.0)
+        else:
+            least = 0.5 * lags.typical / self.half
+        return least, max(lags.longest / self.half, 1.5 * least)
 
     def natural(self, t: Array) -> Array:
         return np.array([self.span.reach(float(t[0]))])
@@ -102,11 +117,11 @@ class MaternNu(Distance):
     def gap(self, t: Array, lag: Array) -> Array:
         return matern_gap(self._x(t, lag), float(np.exp(t[1])))
 
-    def starts(self) -> list[Array]:
+    def starts(self, count: int) -> list[Array]:
         return [
             np.array([self.span.t(2.4 * d), np.log(nu)])
             for nu in (0.5, 1.5, 4.0)
-            for d in _distances(self.lags, 5)
+            for d in _distances(self.lags, max(count // 3, 5))
         ]
 
     def natural(self, t: Array) -> Array:

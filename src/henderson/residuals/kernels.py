@@ -10,7 +10,7 @@ import numpy as np
 from .base import Parameter
 
 Array = np.ndarray
-INFINITE = 1e-4
+INFINITE = 1e-5
 """The longest distance over the range, at its bound."""
 EDGE = 1e-9
 """Nearness of a coordinate to its bound that counts as being there."""
@@ -49,8 +49,8 @@ class Kernel(ABC):
         return float(self.gap(t, np.array([self.lags.typical]))[0])
 
     @abstractmethod
-    def starts(self) -> list[Array]:
-        """Values of t over all that lags can tell apart."""
+    def starts(self, count: int) -> list[Array]:
+        """Values of t over all that lags can tell apart, about `count` of a range."""
 
     @abstractmethod
     def natural(self, t: Array) -> Array: ...

@@ -12,6 +12,8 @@ from .base import Parameter
 from .kernels import Kernel
 
 Array = np.ndarray
+_SHARES = ((0.0, 0.1, 0.3, 0.5, 0.7, 0.9), (0.0, 0.15, 0.5, 0.85))
+"""Shares of the nugget in a scan of one range, and of several."""
 _LEAST_FIELD = 1e-9
 """1 - share of the nugget at which a lattice is as good as nugget alone."""
 
@@ -142,11 +144,11 @@ class Product:
             out.append((at, f"the nugget of {self.text} is estimated as 1, on the boundary: no correlation"))
         return out
 
-    def starts(self) -> list[Array]:
-        """All combinations of the factors' starts and three nuggets."""
+    def starts(self, count: int) -> list[Array]:
+        """All combinations of the factors' starts, about `count` of each range, and of nuggets, none among them."""
         combinations = [np.zeros(0)]
         for kernel in self.kernels:
-            combinations = [np.append(left, right) for left in combinations for right in kernel.starts()]
+            combinations = [np.append(left, right) for left in combinations for right in kernel.starts(count)]
         if not self.nugget:
             return combinations
-        return [np.append(left, share) for left in combinations for share in (0.15, 0.5, 0.85)]
+        return [np.append(left, share) for left in combinations for share in _SHARES[len(self.kernels) > 1]]

@@ -15,6 +15,8 @@ Array = np.ndarray
 _RANKED_ROWS = 600
 """Rows up to which starts are ranked by all of them; beyond, by so many neighbouring rows."""
 _FOLLOWED = 3
+_COARSE, _FINE, _SCAN = 7, 30, 6000
+"""Ranges in a scan, at least and at most, and ranges times rows."""
 _APART = 0.4
 """Difference of a coordinate that makes two starts two."""
 
@@ -27,6 +29,8 @@ class ProductStructure(Structure):
         self.name, self.text, self.product = name, layout.text, product
         self.parameters = product.parameters
         self.lower, self.upper, self.separable = product.lower, product.upper, product.separable
+        self.scanned = layout.n <= _RANKED_ROWS
+        self.shares = (len(product.lower) - 1,) if product.nugget else ()
 
     @abstractmethod
     def restricted(self, layout: Layout) -> Structure:
@@ -50,10 +54,12 @@ class ProductStructure(Structure):
         return np.where(np.max(found, axis=0) == 0, 1.0, values)
 
     def starts(self, residual: Array) -> list[Array]:
-        """The best three of a grid of ranges and nuggets by the likelihood of the least-squares residuals."""
+        """A grid of ranges and nuggets; of many rows the best three by the likelihood of the least-squares residuals of some."""
+        if self.scanned:
+            return [np.clip(t, self.lower, self.upper) for t in self.product.starts(self._count())]
         structure, own = self._few_rows(residual)
         scored = []
-        for start in self.product.starts():
+        for start in self.product.starts(_COARSE):
             t = np.clip(start, self.lower, self.upper)
             try:
                 found = structure.cross_products(t, own[:, None], False)
@@ -71,6 +77,12 @@ class ProductStructure(Structure):
             if all(self._differ(t, other) for other in chosen):
                 chosen.append(t)
         return chosen[:_FOLLOWED]
+
+    def _count(self) -> int:
+        """Ranges of a scan: fewer where an evaluation costs more, and in products, whose ranges multiply."""
+        if len(self.product.kernels) > 1:
+            return _COARSE
+        return int(np.clip(_SCAN // self._n_rows, _COARSE, _FINE))
 
     def _differ(self, t: Array, other: Array) -> bool:
         r = len(t) - self.product.nugget

@@ -43,6 +43,9 @@ class Sections(Structure):
         self.n_sd = len(self.inner) - 1
         places = self.n_sd + np.cumsum([0, *(s.n_coordinates for s in self.inner)])
         self.t_of = [slice(int(places[k]), int(places[k + 1])) for k in range(len(self.inner))]
+        self.shares = tuple(
+            at.start + j for s, at in zip(self.inner, self.t_of, strict=True) for j in s.shares
+        )
         free = np.full(self.n_sd, np.inf)
         self.lower = np.concatenate([-free, *(s.lower for s in self.inner)])
         self.upper = np.concatenate([free, *(s.upper for s in self.inner)])

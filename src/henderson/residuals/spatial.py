@@ -14,16 +14,20 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModelError
-from . import dense
+from . import batched
 from .base import CrossProducts, Factor, Layout, Structure
-from .distance import Batch, Pairs, pairs, require_numbers
-from .distance_kernels import Distance, MaternNu
+from .distance import Pairs, pairs, require_numbers
+from .distance_kernels import ENDING, Distance, MaternNu
 from .kernels import Kernel, Lags
-from .near_one import NEAR_ONE, Factored
+from .near_one import NEAR_ONE
 from .product import Product
 from .product_structure import ProductStructure
 
 Array = np.ndarray
+_FOLLOWED = 6
+"""Local minima of a scan that are climbed where the criterion bends."""
+_KINKS = 60
+"""Kinks nearest to where steps ended that are tried."""
 
 
 def build(layout: Layout) -> Structure:
@@ -69,6 +73,8 @@ class DenseProduct(ProductStructure):
     def __init__(self, layout: Layout, found: Pairs, product: Product, name: str):
         super().__init__(layout, product, name)
         self.order, self.pairs = found.order, found
+        if any(getattr(k, "structure", "") in ENDING for k in product.kernels):
+            self.followed = _FOLLOWED
         self._require_told_apart()
 
     def _require_told_apart(self) -> None:
@@ -80,6 +86,30 @@ class DenseProduct(ProductStructure):
                 + ("Leave out (1 | units)." if self.product.nugget else "Give nu, as in mat(x, nu=1.5).")
             )
 
+    def _bends(self) -> Array:
+        """t of the range of `lin` at which it is a distance between rows, (u,), ascending."""
+        kernels = self.product.kernels
+        if len(kernels) > 1 or not isinstance(kernels[0], Distance) or kernels[0].structure != "lin":
+            return np.zeros(0)
+        span = kernels[0].span
+        return np.array([span.t(float(d)) for d in np.unique(self.pairs.lags[0])[::-1] if d > 0])
+
+    def kinks(self, t: Array) -> list[tuple[int, float]]:
+        bends = self._bends()
+        nearest = np.argsort(np.abs(bends - t[0]), kind="stable")[:_KINKS]
+        return [(0, float(bends[i])) for i in nearest]
+
+    def edges(self, t: Array) -> list[tuple[int, str]]:
+        out = super().edges(t)
+        if t[0] in self._bends() and all(j for j, _ in out):
+            d = float(self.product.natural(t)[0])
+            said = (
+                f"the range of {self.text} is estimated at a kink of the likelihood, {d:.6g}, a distance between rows at which "
+                "its slope jumps: there is no curvature to make a standard error of"
+            )
+            out = [(0, said), *out]
+        return out
+
     def restricted(self, layout: Layout) -> Structure:
         return DenseProduct(
             layout,
@@ -89,55 +119,14 @@ class DenseProduct(ProductStructure):
         )
 
     def whiten(self, t: Array, m: Array) -> tuple[Array, float]:
-        values, gaps = self.product.at(t, self.pairs.lags, False)[0], self._gaps(t)
-        out, log_det = np.empty(m.shape), 0.0
-        for batch in self.pairs.batches:
-            factor = _factored(values, gaps, batch)
-            log_det += batch.groups * factor.log_det
-            out[batch.rows] = _rows(factor.whiten(_columns(m, batch)), batch)
-        return out, log_det
+        values = self.product.at(t, self.pairs.lags, False)[0]
+        return batched.whiten(self.pairs, values, self._gaps(t), m)
+
+    def cross_products(self, t: Array, m: Array, slopes: bool) -> CrossProducts:
+        values, derivatives = self.product.at(t, self.pairs.lags, slopes)
+        return batched.cross_products(self.pairs, values, self._gaps(t), derivatives, m)
 
     def _gaps(self, t: Array) -> Array | None:
         """1 - C of the pairs where all of it is small, so that its digits are needed."""
         farthest = self.product.gap(t, [np.array([lags.max()]) for lags in self.pairs.lags])
         return self.product.gap(t, self.pairs.lags) if farthest[0] < NEAR_ONE else None
-
-    def cross_products(self, t: Array, m: Array, slopes: bool) -> CrossProducts:
-        values, derivatives = self.product.at(t, self.pairs.lags, slopes)
-        gaps = self._gaps(t)
-        k, r = m.shape[1], self.n_coordinates
-        products, log_det = np.zeros((k, k)), 0.0
-        product_slopes, log_det_slopes = np.zeros((r, k, k)), np.zeros(r)
-        for batch in self.pairs.batches:
-            factor = _factored(values, gaps, batch)
-            log_det += batch.groups * factor.log_det
-            white = factor.whiten(_columns(m, batch))
-            flat = _rows(white, batch)
-            products += flat.T @ flat
-            if derivatives is None or batch.m == 1:
-                continue
-            solved = factor.whiten_back(white)
-            flat_solved, inverse = _rows(solved, batch), factor.inverse_pairs()
-            for j in range(r):
-                change = derivatives[j][batch.place]
-                log_det_slopes[j] += 2.0 * batch.groups * float(np.vdot(inverse, change))
-                product_slopes[j] -= flat_solved.T @ _rows(dense.hollow(change, batch.m) @ solved, batch)
-        if not slopes:
-            return CrossProducts(products, log_det)
-        return CrossProducts(products, log_det, product_slopes, log_det_slopes)
-
-
-def _factored(values: Array, gaps: Array | None, batch: Batch) -> Factored:
-    return Factored(values[batch.place], None if gaps is None else gaps[batch.place], batch.m)
-
-
-def _columns(m: Array, batch: Batch) -> Array:
-    """Rows of a batch (P G m, k) as right-hand sides of each shape (P, m, G k)."""
-    rows = m[batch.rows].reshape(batch.shapes, batch.groups, batch.m, -1)
-    return rows.transpose(0, 2, 1, 3).reshape(batch.shapes, batch.m, -1)
-
-
-def _rows(b: Array, batch: Batch) -> Array:
-    """The way back."""
-    split = b.reshape(batch.shapes, batch.m, batch.groups, -1)
-    return split.transpose(0, 2, 1, 3).reshape(batch.shapes * batch.groups * batch.m, -1)

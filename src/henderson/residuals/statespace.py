@@ -27,6 +27,7 @@ from .serial import Markov
 _STEP = 1e-30
 _LONG = 400
 """Rows of a series above which compiled code pays its start."""
+_FEW_ROWS = 2000
 _EDGE = 1e-7
 
 
@@ -38,6 +39,7 @@ class Signal(ABC):
     lower: np.ndarray
     upper: np.ndarray
     separable: bool
+    followed: int = 3
 
     @abstractmethod
     def model(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +71,9 @@ class StateSpace(Structure):
         self.lower = np.append(signal.lower, np.zeros(len(extra)))
         self.upper = np.append(signal.upper, np.ones(len(extra)))
         self.separable = signal.separable
+        # Random starts serve where they are cheap.
+        self.followed = signal.followed if layout.n <= _FEW_ROWS else 3
+        self.shares = (len(signal.lower),) if layout.nugget else ()
         starts = np.flatnonzero(sorted_rows.first)
         counts = np.diff(np.append(starts, layout.n))
         self.long = int(counts.max()) > _LONG
