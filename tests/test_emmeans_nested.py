@@ -158,3 +158,19 @@ def test_slopes_stand_beside_the_nest(labels):
 def test_refusals(labels, nesting, said):
     with pytest.raises(hd.ModelError, match=said):
         labels.emmeans("tr", nesting=nesting)
+
+
+def test_nothing_is_nested_in_a_covariate_by_a_product_with_a_function_of_it():
+    """R 4.2: m <- lm(y ~ 0 + x + I(x^2) + sex:I(x^2)); emtrends(m, ~sex, var = "x", at = list(x = c(1, 4))); emmeans(m, ~sex, at = ...)."""
+    data = pd.DataFrame(
+        {
+            "x": [1.0, 2, 3, 4] * 2,
+            "sex": ["f"] * 4 + ["m"] * 4,
+            "y": [1.2, 3.1, 5.8, 8.9, 1.5, 4.4, 8.7, 14.6],
+        }
+    )
+    fit = hd.lm("y ~ 0 + x + I(x**2) + sex:I(x**2)", data)
+    slopes = fit.slopes("x", by="sex", at={"x": [1, 4]})
+    assert list(slopes.columns)[:2] == ["sex", "estimate"]
+    np.testing.assert_allclose(slopes["estimate"], [2.60, 4.34], atol=0.005)
+    np.testing.assert_allclose(fit.emmeans("sex", at={"x": [1, 4]})["estimate"], [5.08, 8.03], atol=0.005)

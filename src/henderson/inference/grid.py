@@ -19,6 +19,7 @@ from .. import design as designs
 from ..design.factors import names_of
 from ..errors import ModelError, closest
 from ..formula import parse
+from ..formula.expression import Name
 from ..frame import Column, Frame, Label
 from .columns import fixed_names, terms_of
 from .nested_factors import Averaging, Nested, joined, nested_as_asked, nested_in_data, nested_in_formula
@@ -240,7 +241,11 @@ class ReferenceGrid:
         if cells is None:
             return {}
         counted = [v.name for v in self.variables if v.factor or self._counted(v)]
-        several = [v.name for v in self.variables if v.factor or len(v.values) > 1]
+        # As R's emmeans, by the names in products: g is nested in x by x + x:g, not by x + I(x**2):g.
+        formula = parse(self.spec["formula"])
+        products = {f for term in formula.terms if len(term) > 1 for f in term}
+        bare = {node.name for f in products if isinstance(node := formula.factors[f], Name)}
+        several = [v.name for v in self.variables if v.factor or (len(v.values) > 1 and v.name in bare)]
         return joined(nested_in_data(cells, counted), nested_in_formula(terms, several))
 
 
