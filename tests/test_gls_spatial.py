@@ -15,7 +15,6 @@ import pytest
 import henderson as hd
 from henderson.errors import DataError, ModelError
 from henderson.inference.acf import acf
-from henderson.inference.displacement import displacement_variogram
 from henderson.inference.variogram import variogram
 
 HERE = Path(__file__).parent / "reference" / "gls_spatial"
@@ -214,7 +213,7 @@ def test_acf_is_nlmes(data):
 def test_displacement_variogram_by_hand(data):
     wheat = data["wheat2"]
     fit = hd.gls("yield ~ variety", wheat, residual="(1 | ar1(plot):ar1(range_)) + (1 | units)")
-    found = displacement_variogram(fit, max_lags=(3, 2))
+    found = fit.displacement_variogram(max_lags=(3, 2))
     r, row, col = fit.residuals_as("pearson"), wheat["plot"].to_numpy(), wheat["range_"].to_numpy()
     sums: dict = {}
     for i in range(len(r)):
@@ -235,7 +234,7 @@ def test_displacements_of_decimal_coordinates_have_the_model_beside_them():
     i, j = (k.ravel() for k in np.indices((8, 6)))
     y = np.repeat(rng.normal(size=8), 6) + rng.normal(size=48)
     fit = hd.gls("y ~ 1", {"a": 0.1 * i, "b": 0.7 * j, "y": y}, residual="(1 | exp(a):exp(b))")
-    found = displacement_variogram(fit)
+    found = fit.displacement_variogram()
     first, second = fit.solution.residual.covariance.natural(fit.solution.residual.t)
     expected = 1.0 - np.exp(-0.1 * found["a"] / first - 0.7 * found["b"] / second)
     np.testing.assert_allclose(found["model"], expected, rtol=1e-12)

@@ -283,6 +283,41 @@ class Checks:
             acf(self, time, groups, data=data, kind=kind, max_lag=max_lag, level=level), self.library
         )
 
+    def displacement_variogram(
+        self,
+        coordinates: tuple[str, str] | None = None,
+        groups: str | None = None,
+        *,
+        data: Any = None,
+        kind: str = "pearson",
+        max_lags: tuple[int, int] | None = None,
+    ) -> Any:
+        """Semivariances of the residuals over a grid, by displacement along rows and columns: the usual check of a field
+        trial with ar1(row):ar1(col) (Gilmour, Cullis & Verbyla 1997).
+
+        Parameters
+        ----------
+        coordinates : the two columns of the grid, and groups : of separate grids; those of residual= where neither is given.
+        data : the table of the fit, where the columns are not in the model.
+        kind : residuals, as in `variogram`.
+        max_lags : most rows and columns apart; two thirds of the grid by default.
+
+        Returns
+        -------
+        One column for each coordinate with the lag in steps, semivariance, n_pairs, and model, the fitted semivariance,
+        where the fitted correlation is one of both coordinates by steps.
+
+        Raises
+        ------
+        ModelError : not two coordinates; two plots in one place.
+        """
+        from ..inference.displacement import displacement_variogram
+
+        return give_back(
+            displacement_variogram(self, coordinates, groups, data=data, kind=kind, max_lags=max_lags),
+            self.library,
+        )
+
     def variogram(
         self,
         coordinates: str | Sequence[str] | None = None,

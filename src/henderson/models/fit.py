@@ -136,7 +136,9 @@ class Fit(Questions):
         """`fixed_effects` as plain columns, with intervals of the given level."""
         require_level(level, "fixed_effects")
         beta = self.coefficients
-        std_error = np.sqrt(np.diag(self.vcov))
+        variance = np.diag(self.vcov)
+        # a sandwich of two clusterings may have a negative one: no standard error then
+        std_error = np.sqrt(np.where(variance >= 0.0, variance, np.nan))
         df = self.denominator_df(np.eye(len(beta)))
         with np.errstate(divide="ignore", invalid="ignore"):
             statistic = beta / std_error
