@@ -222,7 +222,7 @@ def test_displacement_variogram_by_hand(data):
             sums.setdefault(key, []).append(0.5 * (r[i] - r[j]) ** 2)
     a, b, nugget = fit.solution.residual.covariance.natural(fit.solution.residual.t)
     assert len(found["n_pairs"]) == 11
-    for i, j, half, n, model in zip(*found.values(), strict=True):
+    for i, j, half, n, model in found.itertuples(index=False):
         assert n == len(sums[i, j])
         assert half == pytest.approx(np.mean(sums[i, j]), rel=1e-12)
         assert model == pytest.approx(1.0 - (1.0 - nugget) * a**i * b**j, rel=1e-12)
