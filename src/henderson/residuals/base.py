@@ -69,6 +69,9 @@ class Factor:
     """For each coordinate that is a factor its levels, else None."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Constants given with the structure, such as {"nu": 1.5}."""
+    orders: tuple[str, ...] = ()
+    """Where the order of the levels of each coordinate is from: "text" (the alphabet's), "levels" (the caller's factor), "ordered"
+    (an ordered one), "" (numbers); () if that is not known."""
 
 
 @dataclass(frozen=True)

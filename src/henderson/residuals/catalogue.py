@@ -15,6 +15,7 @@ from ..frame import Frame
 from .base import Layout, Structure
 from .independent import Independent
 from .layout import layout_of, product_codes
+from .order import COUNTED, require_order
 
 _BUILDERS = {
     "ar1": "serial",
@@ -27,6 +28,7 @@ _BUILDERS = {
 }
 """Structure -> module of this folder. "product" is a term of several factors, such as ar1(row):ar1(col)."""
 
+_MEASURED = ("ou", "exp", "gau", "sph", "mat", "ratio", "lin")
 NUGGET = ("ar1", "ou", "arma", "exp", "gau", "sph", "mat", "ratio", "lin", "product")
 """Structures that `+ (1 | units)` may stand beside."""
 
@@ -76,6 +78,9 @@ def build_layout(layout: Layout) -> Structure:
                 else f"the structures that can are {', '.join(n for n in NUGGET if n != 'product')} and products."
             )
         )
+    for factor in layout.factors:
+        if factor.structure in _MEASURED or factor.structure in COUNTED:
+            require_order(layout, factor)
     module = import_module(f".{_module(layout, name)}", __package__)
     structure: Structure = module.build(layout)
     structure.layout = layout

@@ -54,7 +54,14 @@ def _factor(each: Correlated, frame: Frame, rows: Rows) -> Factor:
         values, found = _coordinate(frame[name], rows, each.as_factor)
         coordinates.append(values)
         levels.append(found)
-    return Factor(each.structure, names, tuple(coordinates), tuple(levels), each.options)
+    orders = tuple(_order(frame[name]) for name in names)
+    return Factor(each.structure, names, tuple(coordinates), tuple(levels), each.options, orders)
+
+
+def _order(column: Column) -> str:
+    if column.kind != "factor":
+        return ""
+    return "text" if column.text else "ordered" if column.ordered else "levels"
 
 
 def _coordinate(column: Column, rows: Rows, as_factor: bool) -> tuple[np.ndarray, Sequence[Any] | None]:

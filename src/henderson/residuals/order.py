@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..design.values import is_number
 from ..errors import DataError, ModelError
 from .base import Factor, Layout
 
@@ -92,6 +93,43 @@ def said(factor: Factor, i: int, axis: int = 0) -> str:
     """A coordinate of row i, as the user wrote it."""
     value, levels = factor.coordinates[axis][i], factor.levels[axis]
     return f"{value:.10g}" if levels is None else str(levels[int(value)])
+
+
+COUNTED = ("ar1", "arma", "toep", "toeph", "ar1h", "ante1")
+"""Structures in which levels of a factor may be steps, in their order."""
+
+
+def require_order(layout: Layout, factor: Factor) -> None:
+    """Refuse labels where times are counted or distances measured, unless they are steps in an order that the caller chose.
+
+    Raises
+    ------
+    DataError : text; labels for a structure that measures; numbers as labels that do not ascend.
+    """
+    for name, levels, order in zip(factor.names, factor.levels, factor.orders, strict=False):
+        if levels is None:
+            continue
+        counted = factor.structure in COUNTED
+        numbers = all(is_number(level) for level in levels)
+        out_of_order = numbers and bool(np.any(np.diff([float(level) for level in levels]) <= 0))
+        if counted and (order == "ordered" or (order == "levels" and not out_of_order)):
+            continue
+        shown = ", ".join(repr(level) if isinstance(level, str) else str(level) for level in list(levels)[:4])
+        shown += " ..." if len(levels) > 4 else ""
+        if numbers:
+            raise DataError(
+                f"{layout.text}: column '{name}' holds numbers as {'text' if order == 'text' else 'labels'} ({shown}), whose order "
+                f"is not that of the numbers: make numbers of it first (pandas.to_numeric), and {factor.structure} takes them."
+            )
+        steps = (
+            " or an ordered factor, whose levels are then one step apart in their order" if counted else ""
+        )
+        does = "counts steps of time" if counted else "measures distances"
+        raise DataError(
+            f"{layout.text}: {factor.structure} {does}, and column '{name}' holds labels ({shown})"
+            + (", whose order would be the alphabet's" if counted else ", not numbers")
+            + f": make a column of numbers of it first{steps}."
+        )
 
 
 def require_whole(layout: Layout, factor: Factor, instead: str) -> None:
