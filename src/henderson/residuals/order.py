@@ -114,12 +114,14 @@ def require_order(layout: Layout, factor: Factor) -> None:
         out_of_order = numbers and bool(np.any(np.diff([float(level) for level in levels]) <= 0))
         if counted and (order == "ordered" or (order == "levels" and not out_of_order)):
             continue
-        shown = ", ".join(repr(level) if isinstance(level, str) else str(level) for level in list(levels)[:4])
-        shown += " ..." if len(levels) > 4 else ""
+        quoted = [repr(level) if numbers and isinstance(level, str) else str(level) for level in levels]
+        shown = ", ".join(quoted[:4]) + (" ..." if len(levels) > 4 else "")
         if numbers:
+            kind = "text" if order == "text" else "labels"
+            why = ", in another order than the numbers'" if out_of_order else ""
             raise DataError(
-                f"{layout.text}: column '{name}' holds numbers as {'text' if order == 'text' else 'labels'} ({shown}), whose order "
-                f"is not that of the numbers: make numbers of it first (pandas.to_numeric), and {factor.structure} takes them."
+                f"{layout.text}: column '{name}' holds numbers as {kind} ({shown}){why}: make numbers of it first "
+                f"(pandas.to_numeric), and {factor.structure} takes them."
             )
         steps = (
             " or an ordered factor, whose levels are then one step apart in their order" if counted else ""
