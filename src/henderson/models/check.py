@@ -26,7 +26,8 @@ from ..linear.qr import orthonormal_basis
 from ..linear.rows import DesignRows
 from ..sparse.threads import one_blas_thread
 from .arguments import refuse_relationships
-from .residual_input import read_residual_input
+from .check_residuals import residual_findings
+from .residual_input import ResidualInput, read_residual_input
 
 if TYPE_CHECKING:
     from ..design import Design
@@ -154,7 +155,7 @@ def check(
     ----------
     Searle (1971) Linear Models, ch. 5; Belsley, Kuh & Welsch (1980) Regression Diagnostics, ch. 3.
     """
-    design, frame = _rows_of(formula, data, residual, variance, weights, relationships, contrasts)
+    design, frame, given = _rows_of(formula, data, residual, variance, weights, relationships, contrasts)
     plain = not design.blocks and residual is None and variance is None
     with one_blas_thread():
         space, root = _column_space(design, plain)
@@ -169,6 +170,10 @@ def check(
             Grouping(b.text, b.group, tuple(b.effects), b.q, rows_by_level(b)) for b in design.blocks
         )
         problems += _nothing_left(design, space, plain)
+        if given is not None:
+            refused, worth_a_look = residual_findings(given, space.rank)
+            problems += refused
+            notes += worth_a_look
         if design.blocks and design.n > space.rank:
             problems += _variances(design)
             notes += _few(design)
@@ -196,19 +201,18 @@ def _rows_of(
     weights: Any,
     relationships: Mapping[str, Any] | None,
     contrasts: Mapping[str, Any] | None,
-) -> tuple[Design, Frame]:
+) -> tuple[Design, Frame, ResidualInput | None]:
     parsed = formulas.parse(formula)
     refuse_relationships(relationships)
     if parsed.random or (residual is None and variance is None):
         formulas.require_available(parsed, residual, variance)
         frame = frames.read(data, designs.needed(parsed, weights), parsed.text)
-        return designs.build(parsed, frame, weights=weights, contrasts=contrasts), frame
+        return designs.build(parsed, frame, weights=weights, contrasts=contrasts), frame, None
     formulas.require_available(parsed)
     given = read_residual_input(
         parsed, data, residual, variance, None, weights=weights, offset=None, contrasts=contrasts
     )
-    given.structure()
-    return given.design, given.frame
+    return given.design, given.frame, given
 
 
 def _column_space(design: Design, plain: bool) -> tuple[ColumnSpace, np.ndarray]:
