@@ -134,3 +134,13 @@ def test_dense_series_are_the_filter():
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
     white = dense.whiten(t, m[dense.order])[0]
     np.testing.assert_allclose(white.T @ white, other.products, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-70, 1e60])
+def test_standard_errors_follow_the_scale_of_the_response(scale):
+    table = _table("rnd3")
+    one = hd.gls("z ~ t", table, residual="ar1(0 + t | g)").variance_components
+    fit = hd.gls("z ~ t", table.assign(z=table["z"] * scale), residual="ar1(0 + t | g)").variance_components
+    np.testing.assert_allclose(fit["std_error"] / [1.0, scale**2], one["std_error"], rtol=1e-6)
+    with pytest.raises(hd.ModelError, match="The response is of size"):
+        hd.gls("z ~ t", table.assign(z=table["z"] * 1e-100), residual="ar1(0 + t | g)")

@@ -97,7 +97,7 @@ def _not_above_nested(
     try:
         if structure.scanned:
             starts = basins(function, starts, held, structure)
-        nested = minimise(function, starts, held, None, structure.followed + structure.scanned)
+        nested = minimise(function, starts, held, None, structure.followed + 1 if structure.scanned else 1)
     except ArithmeticError:
         # Smooth fields have no covariance without a nugget.
         return found
