@@ -21,6 +21,8 @@ def _fit(hd, data):
     missing = [name for name in options if name not in inspect.signature(verb).parameters]
     if missing:
         return {"failed": f"not in this version: {missing[0]}="}
+    if not isinstance(data, str):  # the few rows of the start are a table in memory
+        options = {name: value for name, value in options.items() if name != "memory_limit"}
     fit = verb(todo["formula"], data, **options)
     table = fit.fixed_effects_columns()
     return kept(table["estimate"], table["std_error"], loglik=float(fit.loglik))
