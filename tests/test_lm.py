@@ -170,6 +170,23 @@ def test_simulate_and_refit(data):
     )
 
 
+def test_a_refit_takes_a_number_for_each_row(data):
+    d = data.assign(x=data.x.where(data.index != 3))
+    fit = hd.lm("y ~ x", d)
+    by_table = fit.refit(d.y.to_numpy() + 1.0)
+    np.testing.assert_allclose(by_table.coefficients, fit.coefficients + [1.0, 0.0], rtol=1e-12)
+    with pytest.raises(
+        hd.ModelError, match=r"refit needs 59 finite numbers.*1 rows with missing.*shape \(5,\)"
+    ):
+        fit.refit(np.zeros(5))
+    with pytest.raises(hd.ModelError, match="NaN or infinite"):
+        fit.refit(np.full(60, np.nan))
+    with pytest.raises(hd.ModelError, match="an array of numbers"):
+        fit.refit(["a"] * 60)
+    with pytest.raises(hd.NotAvailableError, match="call hd.gls"):
+        hd.gls("y ~ x", data, variance="ident(g)").refit(data.y)
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "dict"])
 def test_any_table(data, library):
     if library == "polars":

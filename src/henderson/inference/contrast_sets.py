@@ -16,10 +16,6 @@ from ..errors import ModelError, closest
 NAMES = (
     "pairwise", "revpairwise", "trt.vs.ctrl", "trt.vs.ctrlk", "eff", "del.eff", "consec", "mean_chg", "poly", "helmert",
 )  # fmt: skip
-_DEFAULT = {
-    "pairwise": "tukey", "revpairwise": "tukey", "trt.vs.ctrl": "dunnettx", "trt.vs.ctrlk": "dunnettx", "eff": "fdr",
-    "del.eff": "fdr", "consec": "mvt", "mean_chg": "mvt", "helmert": "mvt", "poly": "none",
-}  # fmt: skip
 _DEGREES = ("linear", "quadratic", "cubic", "quartic", "quintic")
 _HIGHEST = 6
 

@@ -20,9 +20,6 @@ from ..formula.residual import read_residual
 from ..formula.terms import VarianceTerm
 from ..frame import Frame
 
-OWN_VARIANCES = ("us", "diag", "csh", "toeph", "ar1h", "ante1")
-"""Structures of the residual that have a variance for each visit."""
-
 
 @dataclass(frozen=True)
 class Spoken:
@@ -87,6 +84,8 @@ def _visits(spoken: Spoken) -> tuple[str, ...]:
         )
     if spoken.residual is None:
         return ()
+    from ..residuals.positions import OWN_VARIANCES
+
     residual = read_residual(spoken.residual)
     if residual.at:
         raise NotAvailableError(

@@ -91,14 +91,17 @@ class LinearSolution:
         return self.coordinates.n - self.coordinates.rank
 
     @cached_property
-    def unscaled(self) -> np.ndarray:
-        """(X'V^-1X)^-1 over the kept columns, (rank, rank)."""
+    def _root_inverse(self) -> np.ndarray:
+        """R^-1 (rank, rank): X'V^-1X has the inverse R^-1 R'^-1."""
         from scipy.linalg import solve_triangular
 
-        if not len(self.beta):
-            return np.zeros((0, 0))
-        inverse = solve_triangular(self.root, np.eye(len(self.beta)))
-        return inverse @ inverse.T
+        rank = len(self.beta)
+        return np.asarray(solve_triangular(self.root, np.eye(rank))) if rank else np.zeros((0, 0))
+
+    @property
+    def unscaled(self) -> np.ndarray:
+        """(X'V^-1X)^-1 over the kept columns, (rank, rank)."""
+        return self._root_inverse @ self._root_inverse.T
 
     @cached_property
     def vcov(self) -> np.ndarray:
@@ -108,13 +111,8 @@ class LinearSolution:
     @cached_property
     def vcov_root(self) -> np.ndarray:
         """C (rank, rank) with C C' = Var(b): R^-1 at the size of sigma, or of a sandwich its eigenvectors."""
-        from scipy.linalg import solve_triangular
-
-        if not len(self.beta):
-            return np.zeros((0, 0))
-        if self.robust is None:
-            root: np.ndarray = np.sqrt(self.scale2) * solve_triangular(self.root, np.eye(len(self.beta)))
-            return root
+        if self.robust is None or not len(self.beta):
+            return np.asarray(np.sqrt(self.scale2) * self._root_inverse)
         # A sandwich of few clusters is singular: what is rounding alone among its eigenvalues is made 0.
         size = np.sqrt(np.maximum(np.diagonal(self.robust), 0.0))
         size = np.where(size > 0, size, 1.0)

@@ -21,6 +21,7 @@ from ..inference.wald import wald
 from ..inference.whitened import whitened
 from ..linear.solution import LinearSolution
 from ..mixed.verdict import Status
+from .arguments import response_again
 from .checks import Checks
 from .fit import Fit
 from .labels import Labels
@@ -361,7 +362,7 @@ class LinearFit(Fit, Checks):
         of the data."""
         from .lm import refit
 
-        return refit(self, response)
+        return refit(self, response_again(self, response))
 
     # -- reports -----------------------------------------------------------------------------------------
 
@@ -396,7 +397,7 @@ class LinearFit(Fit, Checks):
         return give_back(glance_linear(self), self.library)
 
     def augment(self) -> Any:
-        """The rows of the fit with response and covariates, and fitted, resid, hat, sigma without the row, cooksd, std_resid."""
+        """The rows of the fit with response and covariates, and fitted, resid, hat, cooksd, std_resid."""
         from ..report.tables import augment_linear
 
         return give_back(augment_linear(self), self.library)

@@ -191,24 +191,13 @@ def fit_rows(formula: str, design: Design, frame: Frame | None) -> LinearFit:
     )
 
 
-def refit(fit: LinearFit, response: Any) -> LinearFit:
-    """Least squares of the same design with another response, given for the rows of the fit or of the data."""
-    design = fit.design
+def refit(fit: LinearFit, response: np.ndarray) -> LinearFit:
+    """Least squares of the same design with another response (n,), one value a row of the fit."""
     if fit.generalised:
         raise NotAvailableError(
             "refit: a generalised fit is not fitted again to another response yet; call hd.gls."
         )
-    try:
-        values = np.asarray(response, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ModelError("refit: the response is an array of numbers.") from None
-    if design.rows is not None and values.shape == (design.n_read,):
-        values = values[design.rows]
-    if values.shape != (design.n,) or not np.isfinite(values).all():
-        raise ModelError(
-            f"refit needs {design.n} finite numbers, one for each row of the fit, not shape {values.shape}."
-        )
-    return fit_rows(fit.formula, replace(design, y=values), fit.frame)
+    return fit_rows(fit.formula, replace(fit.design, y=response), fit.frame)
 
 
 def linear_solution(found: LeastSquares, n: int, log_weights: float) -> LinearSolution:

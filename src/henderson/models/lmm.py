@@ -102,14 +102,6 @@ def lmm(
 
 def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
     """The same model for another response (n,), one value a row of the fit: same design, started from its estimates."""
-    response = np.asarray(response, dtype=np.float64)
-    if response.shape != (fit.nobs,) or not np.isfinite(response).all():
-        raise ModelError(
-            f"refit needs {fit.nobs} finite numbers, one for each row of the fit"
-            + (f" ({fit.n_dropped} rows with missing values were left out of it)" if fit.n_dropped else "")
-            + f"; it was given an array of shape {response.shape}"
-            + (" with NaN or infinite values." if response.shape == (fit.nobs,) else ".")
-        )
     design, old = fit.design, fit.solution
     assert fit.model is not None
     model, products, problem = with_response(fit.model, old.products, old.problem, response, design.offset)

@@ -19,6 +19,7 @@ from ..inference.student import require_level
 from ..linear.collinear import combinations
 from ..mixed.solution import Solution
 from ..mixed.verdict import Status, singular_pairs
+from .arguments import response_again
 from .fit import Fit
 from .labels import Labels
 from .saved import Saved, input_notes
@@ -414,14 +415,7 @@ class MixedFit(Fit):
         that were left out are left out again). Starts from this fit's estimates."""
         from .lmm import refit
 
-        try:
-            values = np.asarray(response, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ModelError("refit: the response is an array of numbers.") from None
-        design = self.design
-        if design.rows is not None and values.shape == (design.n_read,):
-            values = values[design.rows]
-        return refit(self, values)
+        return refit(self, response_again(self, response))
 
     # -- reports -----------------------------------------------------------------------------------------
 

@@ -194,8 +194,8 @@ def augment_linear(fit: Any) -> dict[str, Any]:
     made = {
         "fitted": fit.fitted[rows],
         "resid": fit.residuals[rows],
-        "hat": fit.leverage[rows],
+        "hat": measures["leverage"],
         "cooksd": measures["cooks_distance"],
-        "std_resid": fit.residuals_as("standardized")[rows],
+        "std_resid": measures["standardized"],
     }
     return _with(_given(design), _of_rows(fit) | made)

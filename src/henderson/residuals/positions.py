@@ -33,6 +33,10 @@ _MANY_PATTERNS = 60
 """Patterns above which they are factorised side by side."""
 
 
+OWN_VARIANCES = ("us", "csh", "toeph", "ar1h", "ante1", "diag")
+"""Structures that have a variance for each position; the others have one for all."""
+
+
 class Positions(Structure):
     """V_m(t) over the positions of each group. t: log standard deviations relative to the first position's (where there are
     any), then those of the correlation family."""
@@ -321,9 +325,7 @@ def build(layout: Layout) -> Structure:
             layout, factor, "Number the visits, or take the column as a factor: ar1h(0 + C(time) | ...)."
         )
     family = _family(layout, name, effects, places)
-    structure = Positions(
-        layout, name, family, effects, codes, name in ("us", "csh", "toeph", "ar1h", "ante1", "diag")
-    )
+    structure = Positions(layout, name, family, effects, codes, name in OWN_VARIANCES)
     _require_information(structure, layout)
     return structure
 
