@@ -174,7 +174,7 @@ def test_a_refit_takes_a_number_for_each_row(data):
     d = data.assign(x=data.x.where(data.index != 3))
     fit = hd.lm("y ~ x", d)
     by_table = fit.refit(d.y.to_numpy() + 1.0)
-    np.testing.assert_allclose(by_table.coefficients, fit.coefficients + [1.0, 0.0], rtol=1e-12)
+    np.testing.assert_allclose(by_table.coefficients, fit.coefficients + np.array([1.0, 0.0]), rtol=1e-12)
     with pytest.raises(
         hd.ModelError, match=r"refit needs 59 finite numbers.*1 rows with missing.*shape \(5,\)"
     ):
