@@ -183,7 +183,7 @@ def test_a_refit_takes_a_number_for_each_row(data):
         fit.refit(np.full(60, np.nan))
     with pytest.raises(hd.ModelError, match="an array of numbers"):
         fit.refit(["a"] * 60)
-    with pytest.raises(hd.NotAvailableError, match="call hd.gls"):
+    with pytest.raises(hd.NotAvailableError, match=r"call hd\.gls"):
         hd.gls("y ~ x", data, variance="ident(g)").refit(data.y)
 
 
