@@ -1,0 +1,1 @@
+"""Pedigrees and relationship matrices."""

@@ -1,0 +1,110 @@
+"""The contract of a correlation among the levels of a random term (right of the bar), or among rows (the residual).
+
+    K(t),  known up to a variance;      Q(t) = K(t)^-1  on one sparse pattern that does not depend on t
+
+The mixed-model equations take Q, so a structure gives the numbers of Q on its pattern, log|K|, and their derivatives in its
+coordinates t: a vector of `n_coordinates` numbers of the structure's own choice, smooth, of size about 1, free or boxed.
+What users see are its `parameters` at `natural(t)`. Where K has no sparse inverse (points in the plane, a genomic K) the
+pattern is the whole lower triangle.
+
+For the residual the diagonal of K may hold variances relative to the residual variance (`has_variances`), and K may have
+more rows than there are data (plots of a grid without a record): `places` says which they are.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..residuals.base import NotPositiveDefinite, Parameter
+
+__all__ = ["At", "NotPositiveDefinite", "Parameter", "Precision"]
+
+
+@dataclass(frozen=True)
+class At:
+    """Q and log|K| at one t, and their derivatives where they were asked for."""
+
+    values: np.ndarray
+    """(nnz,): Q on the pattern."""
+    log_det: float
+    """log|K| = -log|Q|."""
+    value_slopes: np.ndarray | None = None
+    """(n_coordinates, nnz)."""
+    log_det_slopes: np.ndarray | None = None
+    """(n_coordinates,)."""
+
+
+class Precision(ABC):
+    """A family of correlations K(t) of n levels.
+
+    Attributes
+    ----------
+    name : "ar1", "vm", "ar1:ar1": for messages.
+    n : order of K.
+    rows, cols : (nnz,) int64, the pattern of Q: lower triangle (rows >= cols), every diagonal entry among them, none twice.
+    parameters : what is reported, in order (`residuals.base.Parameter`: name and unit, the power of the residual standard
+        deviation it is multiplied by when reported: 0 correlations, decays and ranges, 2 variances).
+    lower, upper : (n_coordinates,), the box of t; infinite where free. At a bound the structure must still answer.
+    has_variances : whether the diagonal of K differs from 1 by parameters of its own (residuals only).
+    places : (rows of the design,) which of the n levels of K each row of data is; None when they are the same. Residuals only.
+    """
+
+    name: str
+    n: int
+    rows: np.ndarray
+    cols: np.ndarray
+    parameters: tuple[Parameter, ...] = ()
+    lower: np.ndarray
+    upper: np.ndarray
+    has_variances: bool = False
+    places: np.ndarray | None = None
+
+    @property
+    def n_coordinates(self) -> int:
+        """Length of t."""
+        return len(self.lower)
+
+    @abstractmethod
+    def at(self, t: np.ndarray, slopes: bool = False) -> At:
+        """Q, log|K| and with `slopes` their derivatives at t.
+
+        Raises
+        ------
+        NotPositiveDefinite : K is not numerically positive definite there; the optimiser takes a shorter step.
+        """
+
+    @abstractmethod
+    def times(self, t: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """K v, for v (n, r)."""
+
+    @abstractmethod
+    def diagonal(self, t: np.ndarray) -> np.ndarray:
+        """The diagonal of K, (n,)."""
+
+    def starts(self) -> list[np.ndarray]:
+        """One or more t to start from, the best guess first."""
+        return [np.zeros(self.n_coordinates)]
+
+    def natural(self, t: np.ndarray) -> np.ndarray:
+        """The reported parameters at t, (len(parameters),)."""
+        return np.zeros(0)
+
+    def natural_slopes(self, t: np.ndarray) -> np.ndarray:
+        """d natural / d t, (len(parameters), n_coordinates)."""
+        return np.zeros((len(self.parameters), self.n_coordinates))
+
+    def coordinates(self, natural: np.ndarray) -> np.ndarray:
+        """t of reported parameters, the inverse of `natural`.
+
+        Raises
+        ------
+        ModelError : values outside the structure's range, in words.
+        """
+        return np.zeros(0)
+
+    def edges(self, t: np.ndarray) -> list[tuple[int, str]]:
+        """Parameters at the edge of their range at t: (index, "estimated as 1") ..."""
+        return []
