@@ -23,6 +23,7 @@ _LAZY = {
     "load": ("henderson.models.archive", "load"),
     "datasets": ("henderson.datasets", None),
     "design": ("henderson.design", None),
+    "genetics": ("henderson.genetics", None),
     "LinearFit": ("henderson.models.linear_fit", "LinearFit"),
     "MixedFit": ("henderson.models.mixed_fit", "MixedFit"),
     "HendersonError": ("henderson.errors", "HendersonError"),
@@ -32,7 +33,7 @@ _LAZY = {
     "NotAvailableError": ("henderson.errors", "NotAvailableError"),
 }
 
-_PLANNED = ("glm", "glmm", "mixture", "genetics", "qtl")
+_PLANNED = ("glm", "glmm", "mixture", "qtl")
 
 __all__ = [
     "DataError",
@@ -47,6 +48,7 @@ __all__ = [
     "compare",
     "datasets",
     "design",
+    "genetics",
     "gls",
     "lm",
     "lmm",
@@ -54,7 +56,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import datasets, design
+    from . import datasets, design, genetics
     from .errors import DataError, FormulaError, HendersonError, ModelError, NotAvailableError
     from .models.archive import load
     from .models.check import check
