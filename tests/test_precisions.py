@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from henderson.design.structured import LevelFactor
 from henderson.errors import DataError, HendersonError, ModelError, NotAvailableError
 from henderson.genetics.relationship import Relationship
-from henderson.precisions import Precision, of_factors
+from henderson.precisions import NotPositiveDefinite, Precision, of_factors
 from henderson.precisions.known import SingularRelationship, root_of
+from henderson.precisions.neighbours import Autoregression, as_neighbours
 
 RNG = np.random.default_rng(20240611)
 
@@ -243,10 +244,19 @@ def test_a_singular_relationship_is_said_and_has_a_root():
     ) as e:
         of_factors([factor("vm", names=("animal", "A"), relationship=r)])
     assert isinstance(e.value, ModelError) and e.value.relationship is r
-    l, eigenvalues = root_of(r)
+    l, lengths = root_of(r)
     assert l.shape == (8, 3)
     np.testing.assert_allclose(l @ l.T, k, atol=1e-12 * np.abs(k).max())
-    np.testing.assert_allclose(eigenvalues, np.linalg.eigvalsh(m.T @ m))
+    np.testing.assert_allclose(lengths, np.linalg.eigvalsh(m.T @ m))
+
+
+def test_a_relationship_given_by_its_root():
+    m = RNG.normal(size=(8, 3))
+    ids = np.array([f"a{i}" for i in range(8)], dtype=object)
+    r = Relationship(ids, None, None, np.nan, (m**2).sum(1), "8 individuals by 3 markers", m)
+    with pytest.raises(SingularRelationship, match="8 individuals by 3 markers is given by a root"):
+        of_factors([factor("vm", names=("animal",), relationship=r)])
+    assert root_of(r).l is m
 
 
 def test_no_root_of_what_is_no_covariance():
@@ -333,6 +343,248 @@ def test_a_field_of_ten_thousand_plots_is_sparse():
     q = q + sp.tril(q, -1).T
     np.testing.assert_allclose(q @ p.times(t, v), v, atol=1e-9)
     assert p.at(t).log_det == pytest.approx(100 * 99 * (np.log(1 - 0.64) + np.log(1 - 0.25)))
+
+
+# -- fields ----------------------------------------------------------------------------------------------
+
+
+def matern(d, reach, nu):
+    from scipy.special import gamma, kv
+
+    x = np.where(d > 0, d / reach, 1.0)
+    return np.where(d > 0, 2 ** (1 - nu) / gamma(nu) * x**nu * kv(nu, x), 1.0)
+
+
+FUNCTIONS = {
+    "exp": lambda d, n: np.exp(-d / n[0]),
+    "gau": lambda d, n: np.exp(-((d / n[0]) ** 2)),
+    "sph": lambda d, n: np.where(d < n[0], 1 - 1.5 * d / n[0] + 0.5 * (d / n[0]) ** 3, 0.0),
+    "ratio": lambda d, n: 1 / (1 + (d / n[0]) ** 2),
+}
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_fields(kind, dimensions):
+    points = np.random.default_rng(dimensions).uniform(0, 10, (20, dimensions))
+    names = ("x", "y", "z")[:dimensions]
+    p = of_factors([factor(kind, points, names)])
+    assert [each.name for each in p.parameters] == [f"range({', '.join(names)})"]
+    for reach in (1.5, 4.0):
+        check(p, lambda n: FUNCTIONS[kind](distances(points), n), [reach])
+
+
+@pytest.mark.parametrize("kind", ["gau", "sph"])
+def test_fields_of_one_coordinate(kind):
+    x = np.random.default_rng(8).permutation(np.arange(9.0) + 0.2)
+    check(of_factors([factor(kind, x)]), lambda n: FUNCTIONS[kind](distances(x), n), [2.2])
+    x = np.array([0.0, 1.0, 4.0])
+    check(of_factors([factor("lin", x)]), lambda n: np.maximum(1 - distances(x) / n[0], 0), [5.5])
+
+
+@pytest.mark.parametrize("nu", [0.5, 1.0, 1.5, 2.5])
+def test_matern_of_a_given_nu(nu):
+    points = np.random.default_rng(4).uniform(0, 10, (18, 2))
+    p = of_factors([factor("mat", points, ("x", "y"), nu=nu)])
+    assert [each.name for each in p.parameters] == ["range(x, y)"]
+    check(p, lambda n: matern(distances(points), n[0], nu), [1.3])
+
+
+def test_matern_with_nu_estimated():
+    points = np.random.default_rng(4).uniform(0, 10, (18, 2))
+    p = of_factors([factor("mat", points, ("x", "y"))])
+    assert [each.name for each in p.parameters] == ["range(x, y)", "nu(x, y)"]
+    assert not p.separable
+    check(p, lambda n: matern(distances(points), *n), [1.3, 0.8])
+    check(p, lambda n: matern(distances(points), *n), [0.7, 2.0])
+    assert p.edges(np.array([p.upper[0], p.upper[1]]))[1][1].endswith("as smooth as gau")
+
+
+def test_a_field_of_a_very_long_range_keeps_the_digits_of_one_minus_its_correlations():
+    x = np.random.default_rng(3).uniform(0, 1, 25)
+    line = of_factors([factor("exp", x)])
+    # The same points in a plane, all on a line: dense, and of known answer.
+    plane = of_factors([factor("exp", np.column_stack([x, 0 * x]), ("x", "y"))])
+    for reach in (0.2, 30.0, 2e4):
+        one, other = (p.at(p.coordinates(np.array([reach])), True) for p in (line, plane))
+        q = dense_q(line, one.values)
+        np.testing.assert_allclose(dense_q(plane, other.values), q, atol=1e-8 * np.abs(q).max())
+        assert other.log_det == pytest.approx(one.log_det, rel=1e-10)
+        s = np.zeros((25, 25))
+        s[plane.rows, plane.cols] = other.value_slopes[0]
+        of_line = dense_q(line, one.value_slopes[0])
+        np.testing.assert_allclose(s + np.tril(s, -1).T, of_line, atol=2e-7 * np.abs(of_line).max())
+    for p in (line, plane):
+        at = p.at(p.lower, True)
+        assert np.isfinite(at.values).all() and np.isfinite(at.value_slopes).all()
+
+
+@pytest.mark.parametrize(
+    "kind, options", [("exp", {}), ("gau", {}), ("sph", {}), ("mat", {"nu": 2.5}), ("mat", {})]
+)
+@pytest.mark.parametrize("grid", [False, True])
+def test_a_field_answers_in_its_box(kind, options, grid):
+    if grid:
+        points = np.array(list(itertools.product(range(6), range(7))), dtype=float)
+    else:
+        points = np.random.default_rng(0).uniform(0, 10, (40, 2))
+    p = of_factors([factor(kind, points, ("x", "y"), **options)])
+    ends = [p.lower.copy(), p.upper.copy()]
+    if len(p.lower) == 2:
+        ends[0][1], ends[1][1] = np.log(0.5), np.log(0.5)
+    for t in ends:
+        at = p.at(t, True)
+        k = p.times(t, np.eye(p.n))
+        # 1e11 is the worst condition number that is accepted.
+        np.testing.assert_allclose(dense_q(p, at.values) @ k, np.eye(p.n), atol=1e-3)
+        assert np.isfinite(at.value_slopes).all()
+        assert p.edges(t)[0][0] == 0
+    for start in p.starts():
+        assert p.edges(start) == []
+
+
+def test_too_smooth_a_field_is_refused_with_the_longest_range_that_can_be_computed():
+    points = np.random.default_rng(0).uniform(0, 10, (60, 2))
+    p = of_factors([factor("gau", points, ("x", "y"))])
+    assert p.walled
+    longest = p.natural(p.lower)[0]
+    assert f"estimated as {longest:.4g}, on the boundary" in p.edges(p.lower)[0][1]
+    with pytest.raises(ModelError, match=rf"gau\(x, y\): a range of 100 is too long.*{longest:.4g}"):
+        p.coordinates(np.array([100.0]))
+    with pytest.raises(NotPositiveDefinite):
+        p.at(np.array([1e-4]))
+
+
+def test_a_field_within_each_year_is_a_product():
+    points = np.random.default_rng(1).uniform(0, 5, (6, 2))
+    p = of_factors([factor("id", levels=("2001", "2002")), factor("mat", points, ("x", "y"))])
+    assert not p.held(np.array([False, False])).any() and p.held(np.array([True, True])).all()
+    with pytest.raises(ModelError, match=r"missing: nu\(x, y\)"):
+        p.held(np.array([True, False]))
+    check(p, lambda n: np.kron(np.eye(2), matern(distances(points), *n)), [1.0, 0.7])
+
+
+# -- neighbours ------------------------------------------------------------------------------------------
+
+W = np.array(
+    [
+        [0, 1, 1, 0, 0, 0],
+        [1, 0, 1, 1, 0, 0],
+        [1, 1, 0, 0, 1, 0],
+        [0, 1, 0, 0, 1, 1],
+        [0, 0, 1, 1, 0, 0],
+        [0, 0, 0, 1, 0, 0],
+    ],
+    dtype=float,
+)
+PLACES = ("Ayr", "Bute", "Clyde", "Dee", "Esk", "Forth")
+LIST = {
+    "Ayr": ["Bute", "Clyde"],
+    "Bute": ["Clyde", "Dee"],
+    "Clyde": ["Esk"],
+    "Dee": ["Esk", "Forth"],
+    "Esk": [],
+    "Forth": ["Dee"],
+}
+
+
+def place(value, kind="car", levels=PLACES):
+    return LevelFactor(kind, ("place",), levels, options={"neighbours": value})
+
+
+@pytest.mark.parametrize("weights", [W, W * (1.0 + 0.1 * np.add.outer(np.arange(6), np.arange(6)))])
+@pytest.mark.parametrize("rho", [-0.9, -0.2, 0.0, 0.5, 0.99])
+def test_proper_car(rho, weights):
+    p = of_factors([place((weights, PLACES))])
+    assert [each.name for each in p.parameters] == ["car(place)"]
+    check(p, lambda n: np.linalg.inv(np.diag(weights.sum(1)) - n[0] * weights), [rho])
+
+
+@pytest.mark.parametrize("rho", [0.1, 0.5, 0.99])
+def test_leroux(rho):
+    alone = W.copy()
+    alone[5] = alone[:, 5] = 0.0
+    for w in (W, alone):
+        p = of_factors([place((w, PLACES), "leroux")])
+        structure = np.diag(w.sum(1)) - w
+        check(p, lambda n, s=structure: np.linalg.inv((1 - n[0]) * np.eye(6) + n[0] * s), [rho])
+    at = p.at(p.lower)
+    np.testing.assert_allclose(dense_q(p, at.values), np.eye(6))
+    assert p.edges(p.lower) == [(0, "estimated as 0, on the boundary")]
+    assert "intrinsic" in p.edges(p.upper)[0][1]
+
+
+def test_car_by_a_sparse_factor_equals_car_by_eigenvalues(monkeypatch):
+    side = 25
+    path = np.diag(np.ones(side - 1), 1)
+    path = path + path.T
+    w = sp.csr_matrix(np.kron(path, np.eye(side)) + np.kron(np.eye(side), path))
+    found = as_neighbours((w, range(side * side)), "W")
+    for kind in ("car", "leroux"):
+        p = Autoregression(kind, found, "x", "x")
+        t = p.coordinates(np.array([0.93]))
+        one = p.at(t, True)
+        monkeypatch.setattr("henderson.precisions.neighbours._BY_EIGENVALUES", 10)
+        other = Autoregression(kind, found, "x", "x").at(t, True)
+        monkeypatch.undo()
+        assert other.log_det == pytest.approx(one.log_det, rel=1e-11)
+        np.testing.assert_allclose(other.log_det_slopes, one.log_det_slopes, rtol=1e-9)
+        k = np.linalg.inv(dense_q(p, one.values))
+        np.testing.assert_allclose(p.diagonal(t), np.diag(k), rtol=1e-8)
+
+
+def test_all_ways_to_say_neighbours():
+    import pandas as pd
+
+    pairs = [(a, b) for a, others in LIST.items() for b in others]
+    for value in (
+        LIST,
+        {a: {b: 1.0 for b in others} for a, others in LIST.items()},
+        pairs,
+        (W, PLACES),
+        (sp.csr_matrix(W), list(PLACES)),
+        pd.DataFrame(W, PLACES, PLACES),
+    ):
+        found = as_neighbours(value, "W", PLACES)
+        assert list(found.ids) == list(PLACES)
+        np.testing.assert_array_equal(found.weights.toarray(), W)
+    np.testing.assert_array_equal(as_neighbours(W, "W", PLACES).weights.toarray(), W)
+    # Levels in another order than W's.
+    order = [3, 0, 5, 1, 4, 2]
+    p = of_factors([place(LIST, levels=tuple(PLACES[i] for i in order))])
+    check(p, lambda n: np.linalg.inv((np.diag(W.sum(1)) - n[0] * W)[np.ix_(order, order)]), [0.4])
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (W, r"W: a 6 x 6 matrix without ids"),
+        ({"Ayr": ["Ayr"]}, r"W: place 'Ayr' is its own neighbour"),
+        ([("Ayr", "Bute", -1.0)], r"weight of 'Ayr' and 'Bute' is -1"),
+        ([("Ayr", "Bute", 1.0), ("Bute", "Ayr", 2.0)], r"'Bute' and 'Ayr' have two weights, 1 and 2"),
+        ([("Ayr",)], r"entry 0 \(the first is 0\) is \('Ayr',\)"),
+        ((W / W.sum(1)[:, None], PLACES), r"'\w+' beside '\w+' weighs .* W must be symmetric.*sum to 1"),
+        ((W[:5], PLACES), r"the matrix is 5 x 6 and has 6 ids"),
+        ((W, ("a", "a", "b", "c", "d", "e")), r"place 'a' occurs twice"),
+        (3.0, r"a list of neighbours .* is wanted, not float"),
+        (
+            {k: v for k, v in LIST.items() if k != "Esk"} | {"Clyde": ["Essk"], "Dee": ["Forth"]},
+            r"place 'Esk' .*closest is 'Essk'",
+        ),
+    ],
+)
+def test_neighbours_that_cannot_be(value, message):
+    with pytest.raises(DataError, match=message):
+        as_neighbours(value, "W", None if value is W else PLACES)
+
+
+def test_a_place_alone_is_refused_in_car():
+    alone = W.copy()
+    alone[5] = alone[:, 5] = 0.0
+    with pytest.raises(ModelError, match=r"car\(place\): 'Forth' has no neighbour.*leroux"):
+        of_factors([place((alone, PLACES))])
+    with pytest.raises(ModelError, match=r"car\(place\): no neighbours were given"):
+        of_factors([LevelFactor("car", ("place",), PLACES)])
 
 
 # -- refusals --------------------------------------------------------------------------------------------

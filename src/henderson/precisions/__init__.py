@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["At", "NotPositiveDefinite", "Parameter", "Precision", "of_factors", "of_term"]
 
-_KINDS = ("id", "vm", "ar1", "ou", "exp", "gau", "mat", "sph", "car", "leroux")
+_KINDS = ("id", "vm", "ar1", "ou", "exp", "gau", "mat", "sph", "ratio", "lin", "car", "leroux")
 
 
 def of_term(term: StructuredTerm) -> Precision | None:
@@ -64,7 +64,7 @@ def _of_factor(factor: LevelFactor) -> Precision:
         from . import serial
 
         return serial.build(factor)
-    if factor.kind in ("exp", "gau", "mat", "sph"):
+    if factor.kind in ("exp", "gau", "mat", "sph", "ratio", "lin"):
         from . import fields
 
         return fields.build(factor)

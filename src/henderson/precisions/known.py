@@ -109,6 +109,10 @@ def of_relationship(relationship: Relationship, text: str = "vm") -> Known:
     """The precision of a relationship. Raises as `build`."""
     if relationship.precision is not None:
         return _sparse(relationship, text)
+    if relationship.covariance is None:
+        raise SingularRelationship(
+            f"{text}: {relationship.what} is given by a root of low rank.", relationship
+        )
     return _dense(relationship, text)
 
 
@@ -167,12 +171,12 @@ def _dense(relationship: Relationship, text: str) -> DenseKnown:
 
 
 class Root(NamedTuple):
-    """L with L L' = K, and what is needed to speak of K."""
+    """L with L L' = K."""
 
     l: Array
     """(q, r): r directions that K has."""
-    eigenvalues: Array
-    """(r,), ascending: the squared lengths of the columns of l."""
+    lengths: Array
+    """(r,): squared lengths of the columns of l; the eigenvalues of K, ascending, where l was made of them."""
 
 
 def root_of(relationship: Relationship, tolerance: float = NULL) -> Root:
@@ -184,14 +188,16 @@ def root_of(relationship: Relationship, tolerance: float = NULL) -> Root:
 
     Raises
     ------
-    ModelError : K has an eigenvalue below -tolerance times the largest; a relationship without `covariance`.
+    ModelError : K has an eigenvalue below -tolerance times the largest; a relationship given by its inverse.
     """
-    from scipy.linalg import eigh
-
+    if relationship.root is not None:
+        return Root(relationship.root, np.einsum("ij,ij->j", relationship.root, relationship.root))
     if relationship.covariance is None:
         raise ModelError(
             f"{relationship.what} is given by its inverse: it is not singular, and needs no root."
         )
+    from scipy.linalg import eigh
+
     values, vectors = eigh(np.asarray(relationship.covariance, dtype=np.float64), driver="evd")
     largest = float(values[-1])
     if largest <= 0 or values[0] < -tolerance * largest:

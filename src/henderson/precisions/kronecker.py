@@ -134,6 +134,10 @@ class Kronecker(Precision):
             for row in rounds
         ]
 
+    def held(self, given: Array) -> Array:
+        given = np.asarray(given, dtype=bool)
+        return np.concatenate([f.held(given[at]) for f, at in zip(self.factors, self._reported, strict=True)])
+
     def natural(self, t: Array) -> Array:
         return np.concatenate([f.natural(part) for f, part in zip(self.factors, self._split(t), strict=True)])
 

@@ -68,6 +68,7 @@ class Lagged(Precision):
     def _take(self, kernel: Kernel, text: str, names: tuple[str, ...]) -> None:
         self.kernel, self.text, self.name = kernel, text, text.split("(")[0]
         self.parameters = tuple(Parameter(name) for name in names)
+        self.separable = kernel.separable
         self.lower, self.upper = kernel.lower.copy(), kernel.upper.copy()
 
     def natural(self, t: Array) -> Array:
