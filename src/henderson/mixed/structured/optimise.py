@@ -1,0 +1,316 @@
+"""Newton steps on the parameters of all structures, in a box, to a verdict in deviance units (docs/theory.md section 4).
+
+The step's matrix is the average information with the curvature of T. Where it proves a poor guide - it knows nothing of how
+correlations and ranges bend - the observed information by differences of the exact gradient takes its place if that is cheap, and
+else a secant correction that the gradients of the steps taken have taught (Dennis, Gay & Welsch 1981).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...linear.newton import Step
+from ...sparse.threads import one_blas_thread
+from ..rules import (
+    ARMIJO,
+    CLOSE,
+    COLLAPSE,
+    CONTRACTION,
+    EIGENVALUE_FLOOR,
+    FAR,
+    LATE,
+    MAX_ITERATIONS,
+    NEAR_ZERO,
+    RESOLUTION,
+    ROUNDING,
+    SHORTEN,
+    SHORTEST,
+    SLOW,
+    SMALLEST_PIVOT,
+    TOLERANCE,
+)
+from .criterion import Point, Problem, evaluate, evaluate_surely
+from .derivatives import Derivatives, derivatives, score
+
+_ZERO = 1e-4
+_ZERO_COST = 1e-8
+_LIFTED = 0.1
+_LONGEST = 2.0
+"""Longest step of a parameter without a unit: a correlation's, a range's."""
+_CHEAP = 4e10
+"""Floating-point operations up to which an observed information is worked out inside the iterations."""
+_DIFFERENCE = 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Where the iterations ended."""
+
+    theta: np.ndarray
+    deviance: float
+    predicted_decrease: float
+    converged: bool
+    iterations: int
+    average_information: np.ndarray
+    steps: tuple[Step, ...] = field(default=())
+
+
+def optimise(
+    problem: Problem,
+    start: np.ndarray,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
+) -> Optimum:
+    """Minimise the criterion from `start`; no accepted point is worse than the last by more than rounding."""
+    with problem.system.lock, one_blas_thread():
+        return _Newton(problem, on_step, tolerance, max_iterations).run(start)
+
+
+class _Newton:
+    def __init__(self, problem: Problem, on_step, tolerance: float, max_iterations: int):
+        self.problem, self.on_step = problem, on_step
+        self.tolerance, self.max_iterations = tolerance, max_iterations
+        self.lower, self.upper = problem.layout.bounds()
+        self.pivots, self.unitless = _kinds(problem)
+        k = problem.n_parameters
+        self.cheap = 3.0 * k * problem.system.flops < _CHEAP
+        self.secant = np.zeros((k, k))
+
+    def run(self, start: np.ndarray) -> Optimum:
+        problem = self.problem
+        point = evaluate_surely(problem, self._inside(self._off_zero(start)))
+        steps: list[Step] = []
+        share, observe, lifted = 0.0, False, False
+        before: tuple[np.ndarray, np.ndarray] | None = None
+        while True:
+            d = derivatives(problem, point)
+            if before is not None:
+                self._learn(point.theta - before[0], d.gradient - before[1], d.hessian)
+            before = point.theta, d.gradient
+            free = self._free(point.theta, d.gradient)
+            hessian = d.hessian
+            direction, decrease = self._direction(d.gradient, hessian, free)
+            observe = observe or self._slow(steps, decrease)
+            if observe and decrease >= self.tolerance:
+                better = observed_hessian(problem, point, d.gradient, free) if self.cheap else hessian + self.secant
+                if better is not None:
+                    hessian = better
+                    direction, decrease = self._direction(d.gradient, hessian, free)
+            steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
+            if self.on_step is not None:
+                self.on_step(steps[-1])
+            remaining = self._expected_after(decrease, steps)
+            done = 0.0 <= remaining < self.tolerance
+            if done and not lifted:
+                lifted = True
+                higher = self._lift(point, d)
+                if higher is not None:
+                    found = evaluate(problem, higher)
+                    if found is not None:
+                        point, before = found, None
+                        continue
+            if done and not free.any():
+                break
+            found = self._search(point, direction, d.gradient, decrease)
+            if found is not None:
+                point, share = found
+            elif not observe and not done:
+                # No shorter step is lower: the matrix was too poor a guide.
+                observe = True
+                steps.pop()
+                continue
+            if done or found is None or len(steps) > self.max_iterations:
+                break
+        converged = 0.0 <= remaining < max(self.tolerance, RESOLUTION)
+        point = self._snap(point)
+        return Optimum(
+            point.theta, point.deviance, remaining, converged, len(steps) - 1, d.average_information, tuple(steps)
+        )
+
+    # -- the step ----------------------------------------------------------------------------------------------------
+
+    def _inside(self, theta: np.ndarray) -> np.ndarray:
+        return np.clip(theta, self.lower, self.upper)
+
+    def _free(self, theta: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        stuck = ((theta <= self.lower) & (gradient >= 0)) | ((theta >= self.upper) & (gradient <= 0))
+        return ~stuck
+
+    def _direction(self, gradient: np.ndarray, hessian: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
+        """The Newton step among free parameters, the eigenvalues of H made positive, and what it promises."""
+        direction = np.zeros_like(gradient)
+        if not free.any():
+            return direction, 0.0
+        values, vectors = np.linalg.eigh(hessian[np.ix_(free, free)])
+        size = np.abs(values)
+        floor = max(EIGENVALUE_FLOOR * size.max(), 1e-300)
+        direction[free] = -(vectors @ ((vectors.T @ gradient[free]) / np.maximum(size, floor)))
+        return direction, float(-gradient @ direction)
+
+    def _slow(self, steps: list[Step], decrease: float) -> bool:
+        if not steps:
+            return False
+        return decrease > SLOW * steps[-1].predicted_decrease and (decrease < FAR or len(steps) > LATE)
+
+    def _expected_after(self, decrease: float, steps: list[Step]) -> float:
+        """What one more step is expected to leave to gain (see `mixed.optimise`)."""
+        pivots = np.abs(steps[-1].theta[self.pivots])
+        if len(steps) > 1 and steps[-1].step == 1.0 and pivots.min(initial=1.0) > NEAR_ZERO:
+            contraction = decrease / max(steps[-2].predicted_decrease, 1e-300)
+            if contraction < CONTRACTION and decrease < CLOSE:
+                return decrease * contraction
+        return decrease
+
+    def _search(
+        self, point: Point, direction: np.ndarray, gradient: np.ndarray, decrease: float
+    ) -> tuple[Point, float] | None:
+        problem = self.problem
+        noise = RESOLUTION if decrease < 10 * RESOLUTION else ROUNDING * max(abs(point.deviance), problem.nu)
+        longest = float(np.abs(direction[self.unitless]).max(initial=0.0))
+        share = min(1.0, _LONGEST / longest) if longest > 0 else 1.0
+        while share > SHORTEST:
+            theta = point.theta + share * direction
+            if decrease > FAR:
+                theta = self._no_collapse(point.theta, theta)
+            theta = self._inside(self._off_zero(theta))
+            trial = evaluate(problem, theta)
+            if trial is not None and trial.deviance <= point.deviance - ARMIJO * share * decrease + noise:
+                return trial, share
+            share *= SHORTEN
+        evaluate(problem, point.theta)
+        return None
+
+    def _learn(self, step: np.ndarray, change: np.ndarray, hessian: np.ndarray) -> None:
+        """The secant correction S: (H + S) step = change of the gradient, by a symmetric update of rank one."""
+        wanted = change - hessian @ step
+        along = float(step @ (self.secant @ step))
+        if along != 0.0:
+            self.secant *= min(1.0, abs(float(step @ wanted) / along))
+        miss = wanted - self.secant @ step
+        curvature = float(miss @ step)
+        if abs(curvature) > 1e-8 * np.linalg.norm(miss) * np.linalg.norm(step) and np.isfinite(curvature):
+            self.secant += np.outer(miss, miss) / curvature
+
+    # -- zero and the way out of it ----------------------------------------------------------------------------------
+
+    def _no_collapse(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Far from the optimum no pivot of T shrinks more than tenfold in a step: the way back from near zero is slow."""
+        new = new.copy()
+        least = COLLAPSE * np.abs(old)
+        sign = np.where(old < 0, -1.0, 1.0)
+        collapsed = self.pivots & (new * sign < least)
+        new[collapsed] = (sign * least)[collapsed]
+        return new
+
+    def _off_zero(self, theta: np.ndarray) -> np.ndarray:
+        """No pivot exactly zero: there the gradient vanishes by symmetry and says nothing of the way out."""
+        theta = np.array(theta, dtype=np.float64)
+        small = self.pivots & (np.abs(theta) < SMALLEST_PIVOT)
+        theta[small] = np.where(theta[small] < 0, -SMALLEST_PIVOT, SMALLEST_PIVOT)
+        return theta
+
+    def _lift(self, point: Point, d: Derivatives) -> np.ndarray | None:
+        """theta with the pivots near zero lifted whose variance wants to grow."""
+        jacobian = self.problem.layout.jacobian(point.theta)
+        curvature = (jacobian**2).T @ d.curvature
+        wants = self.pivots & (np.abs(point.theta) < _ZERO) & (curvature < -RESOLUTION)
+        if not wants.any():
+            return None
+        return np.where(wants, _LIFTED, point.theta)
+
+    def _snap(self, point: Point) -> Point:
+        """What has gone to zero set to exactly zero, where that costs nothing that could be seen."""
+        theta = np.where(self.pivots & (np.abs(point.theta) < _ZERO), 0.0, point.theta)
+        theta = self._without_empty_rows(theta)
+        if np.array_equal(theta, point.theta):
+            return evaluate_surely(self.problem, theta)
+        snapped = evaluate(self.problem, theta)
+        if snapped is not None and snapped.deviance <= point.deviance + _ZERO_COST:
+            return snapped
+        return evaluate_surely(self.problem, point.theta)
+
+    def _without_empty_rows(self, theta: np.ndarray) -> np.ndarray:
+        """Off-diagonal entries of a triangular T in the row of a variance that is zero."""
+        layout = self.problem.layout
+        phi = layout.all(theta)
+        out = theta.copy()
+        for part in layout.parts:
+            if part.kind != "T":
+                continue
+            structure = self.problem.model.terms[part.term].structure
+            if structure.name != "us":
+                continue
+            t = structure.factor(phi[part.at])
+            empty = np.sqrt((t**2).sum(axis=1)) < _ZERO
+            d = structure.derivatives(phi[part.at])
+            dead = np.all((d == 0) | empty[None, :, None], axis=(1, 2))
+            for i in np.flatnonzero(dead) + part.at.start:
+                if layout.source[i] >= 0:
+                    out[layout.source[i]] = 0.0
+        return out
+
+
+def observed_hessian(
+    problem: Problem, point: Point, gradient: np.ndarray, which: np.ndarray, step: float = _DIFFERENCE
+) -> np.ndarray | None:
+    """Second derivatives among `which` by differences of the exact gradient, rest as an identity; the system returns to `point`.
+
+    None where a neighbouring point is not defined.
+    """
+    k = len(gradient)
+    lower, upper = problem.layout.bounds()
+    hessian = np.eye(k)
+    for a in np.flatnonzero(which):
+        h = step * max(abs(point.theta[a]), 0.1)
+        if point.theta[a] + h > upper[a]:
+            h = -h
+        theta = point.theta.copy()
+        theta[a] += h
+        moved = evaluate(problem, theta)
+        if moved is None:
+            evaluate(problem, point.theta)
+            return None
+        hessian[:, a] = (score(problem, moved).gradient - gradient) / h
+    evaluate(problem, point.theta)
+    out = 0.5 * (hessian + hessian.T)
+    out[~which] = 0.0
+    out[:, ~which] = 0.0
+    return out
+
+
+def _kinds(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Of the entries of theta: which are pivots of a T (may go to zero, where the gradient vanishes), which have no unit."""
+    layout = problem.layout
+    pivot, unitless = np.zeros(problem.n_parameters, dtype=bool), np.zeros(problem.n_parameters, dtype=bool)
+    for part in layout.parts:
+        if part.kind == "T":
+            structure = problem.model.terms[part.term].structure
+            mine = pivots_of(structure)
+        else:
+            mine = np.zeros(part.at.stop - part.at.start, dtype=bool)
+        for i, yes in zip(range(part.at.start, part.at.stop), mine, strict=True):
+            if layout.source[i] >= 0:
+                pivot[layout.source[i]] |= bool(yes)
+                unitless[layout.source[i]] |= not layout.scaling[i]
+    return pivot, unitless
+
+
+def pivots_of(structure) -> np.ndarray:
+    """Which parameters of a T scale a variance by themselves: entries of its diagonal, standard deviations, specific variances;
+    not loadings nor the entries below the diagonal of a triangular T."""
+    theta = np.where(structure.scaling, 1.0, 0.1)
+    theta = np.clip(theta, structure.lower, structure.upper)
+    d = np.abs(structure.derivatives(theta)) > 0
+    m, r = structure.pattern.shape
+    on = np.zeros((m, r), dtype=bool)
+    if m == r:
+        on[np.arange(m), np.arange(m)] = True
+    else:
+        single = structure.pattern.sum(axis=0) == 1
+        on[:, single] = structure.pattern[:, single]
+    return structure.scaling & np.any(d & on[None], axis=(1, 2))
