@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from henderson.errors import FormulaError, NotAvailableError
+from henderson.errors import FormulaError
 from henderson.formula.assemble import parse_residual_names
 from henderson.formula.expression import Call, Name, Node, Span, strip
 from henderson.formula.functions import FUNCTIONS
@@ -14,7 +14,9 @@ from henderson.formula.terms import RandomTerm
 from henderson.formula.tokens import one_line
 
 UNITS = "units"
-"""The grouping of which every row is a level of its own."""
+"""The grouping of which every row is a level of its own; with several traits, the rows of one record."""
+KNOWN = "vm"
+"""vm(id, V): a known covariance, matched by id. V is in the options as "relationship"."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Residual:
 
 
 def read_residual(text: str) -> Residual:
-    """Read `residual=`: a term such as ar1(0 + time | subject) or (1 | ar1(row):ar1(col)), and (1 | units) beside it.
+    """Read `residual=`: a term such as ar1(0 + time | subject) or (1 | ar1(row):ar1(col)), and (1 | units) beside it; vm(id, V)
+    alone is (1 | vm(id, V)).
 
     Raises
     ------
@@ -63,6 +66,8 @@ def read_residual(text: str) -> Residual:
             f"residual= is a text such as 'ar1(0 + time | subject)', not {type(text).__name__}."
         )
     text = one_line(text)
+    if text.startswith(f"{KNOWN}(") and "|" not in text:
+        text = f"(1 | {text})"
     terms, effects, names = parse_residual_names(text)
     names.pop(UNITS, None)
     units = [term for term in terms if _is_units(term)]
@@ -75,6 +80,8 @@ def read_residual(text: str) -> Residual:
         return Residual(text, units[0].text, units[0].span, (), (), units[0].at, False, names)
     term = others[0]
     factors, groups = _factors(term, effects, text)
+    if term.members:
+        raise FormulaError("a residual has one grouping.", text, term.span)
     if term.nested:
         raise FormulaError("a residual has one grouping.", text, term.span, "Write (... | a:b).")
     return Residual(text, term.text, term.span, factors, groups, term.at, bool(units), names)
@@ -89,10 +96,6 @@ def _factors(
 ) -> tuple[tuple[Correlated, ...], tuple[str, ...]]:
     calls = [level for level in term.levels if isinstance(level, Call)]
     groups = tuple(level.name for level in term.levels if isinstance(level, Name))
-    if UNITS in groups:
-        raise NotAvailableError(
-            f"{term.text}: a covariance among the traits of one unit is not available yet in this version."
-        )
     if calls and term.effect_terms == ((),) and term.structure == "us":
         return tuple(_right(call, text) for call in calls), groups
     if calls:
@@ -130,4 +133,7 @@ def _factors(
 
 
 def _right(call: Call, text: str) -> Correlated:
-    return Correlated(call.name, column_arguments(call, 1, 3, text), right_options(call, text))
+    columns = column_arguments(call, 1, 3, text)
+    if call.name == KNOWN:
+        return Correlated(KNOWN, columns[:1], {"relationship": columns[1].name})
+    return Correlated(call.name, columns, right_options(call, text))

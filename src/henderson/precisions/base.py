@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ModelError
 from ..residuals.base import NotPositiveDefinite, Parameter
 
 __all__ = ["At", "NotPositiveDefinite", "Parameter", "Precision"]
@@ -50,6 +51,10 @@ class Precision(ABC):
     lower, upper : (n_coordinates,), the box of t; infinite where free. At a bound the structure must still answer.
     has_variances : whether the diagonal of K differs from 1 by parameters of its own (residuals only).
     places : (rows of the design,) which of the n levels of K each row of data is; None when they are the same. Residuals only.
+    classes : (nnz,) which of the distinct numbers of Q each entry of the pattern is (Q = sum_c f_c(t) M_c with M_c of ones and
+        zeros), where the structure says them (`residual_base.RowPrecision.distinct`); None otherwise.
+    separable : whether parameter j is a function of coordinate j alone, so that it can be held at a value by itself.
+    holds_scale : whether K is known with its scale, so that the residual variance is 1 and not estimated. Residuals only.
     """
 
     name: str
@@ -61,6 +66,9 @@ class Precision(ABC):
     upper: np.ndarray
     has_variances: bool = False
     places: np.ndarray | None = None
+    classes: np.ndarray | None = None
+    separable: bool = True
+    holds_scale: bool = False
 
     @property
     def n_coordinates(self) -> int:
@@ -87,6 +95,34 @@ class Precision(ABC):
     def starts(self) -> list[np.ndarray]:
         """One or more t to start from, the best guess first."""
         return [np.zeros(self.n_coordinates)]
+
+    def starts_from(self, residual: np.ndarray) -> list[np.ndarray]:
+        """The same, given residuals of the rows of the design, of mean square 1. Residuals only."""
+        return self.starts()
+
+    def log_scale(self, t: np.ndarray) -> float:
+        """log of the constant that standard deviations as a variance function defines them have over those of K: the residual
+        variance to report is s2 exp(-2 log_scale). Residuals only."""
+        return 0.0
+
+    def held(self, given: np.ndarray) -> np.ndarray:
+        """(n_coordinates,) bool: the coordinates that are held when the parameters `given` (bool) are held at their values.
+
+        Raises
+        ------
+        ModelError : some, not all, of parameters that are tied to one another.
+        """
+        given = np.asarray(given, dtype=bool)
+        if self.separable and len(given) == self.n_coordinates:
+            return given.copy()
+        if given.any() and not given.all():
+            missing = ", ".join(
+                p.name for p, is_given in zip(self.parameters, given, strict=True) if not is_given
+            )
+            raise ModelError(
+                f"the parameters of {self.name} are tied to one another: give all of them or none (missing: {missing})."
+            )
+        return np.full(self.n_coordinates, bool(given.any()))
 
     def natural(self, t: np.ndarray) -> np.ndarray:
         """The reported parameters at t, (len(parameters),)."""

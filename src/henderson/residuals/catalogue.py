@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError, NotAvailableError
-from ..formula.residual import Residual
+from ..formula.residual import UNITS, Residual
 from ..frame import Frame
 from .base import Layout, Structure
 from .independent import Independent
@@ -41,25 +43,42 @@ def build(residual: Residual, frame: Frame, rows: np.ndarray | None, n: int) -> 
     DataError, ModelError : rows or options that the structure cannot have.
     NotAvailableError : part of the grammar that this version does not fit.
     """
+    require_known(residual)
+    if not residual.at:
+        return _of_rows(residual, frame, rows, n)
+    from .sections import Sections
+
+    parts, labels = sections_of(residual, frame, rows, n)
+    inner = [_of_rows(residual, frame, part if rows is None else rows[part], len(part)) for part in parts]
+    return Sections(":".join(residual.at), labels, parts, inner, residual.text)
+
+
+def require_known(residual: Residual) -> None:
+    """Refuse names that are no structures of residuals."""
     for factor in residual.factors:
         identity = factor.structure == "id" and len(residual.factors) > 1
+        if factor.structure == "vm":
+            raise NotAvailableError(
+                f"{residual.term}: a known covariance of the residuals, up to a factor, is given to hd.gls as V=; "
+                "hd.lmm takes it by its levels."
+            )
         if factor.structure not in _BUILDERS and not identity:
             raise NotAvailableError(
                 f"{residual.term}: the structure {factor.structure} is not one of residuals in this version. "
                 f"There are {', '.join(name for name in _BUILDERS if name != 'product')}."
             )
-    if not residual.at:
-        return _of_rows(residual, frame, rows, n)
-    from .sections import Sections
 
+
+def sections_of(
+    residual: Residual, frame: Frame, rows: np.ndarray | None, n: int
+) -> tuple[list[np.ndarray], Sequence[Any]]:
+    """The rows of the design in each section of at(...), and the sections' labels."""
     codes, labels = product_codes(residual.at, frame, rows, n)
     if len(labels) < 2:
         raise ModelError(
             f"{residual.text}: {':'.join(residual.at)} has one level only ({labels[0]}) in the rows used: leave at(...) out."
         )
-    parts = [np.flatnonzero(codes == k) for k in range(len(labels))]
-    inner = [_of_rows(residual, frame, part if rows is None else rows[part], len(part)) for part in parts]
-    return Sections(":".join(residual.at), labels, parts, inner, residual.text)
+    return [np.flatnonzero(codes == k) for k in range(len(labels))], labels
 
 
 def _of_rows(residual: Residual, frame: Frame, rows: np.ndarray | None, n: int) -> Structure:
@@ -68,6 +87,15 @@ def _of_rows(residual: Residual, frame: Frame, rows: np.ndarray | None, n: int) 
 
 def build_layout(layout: Layout) -> Structure:
     """The structure of a layout."""
+    name = require_layout(layout)
+    module = import_module(f".{_module(layout, name)}", __package__)
+    structure: Structure = module.build(layout)
+    structure.layout = layout
+    return structure
+
+
+def require_layout(layout: Layout) -> str:
+    """Refuse what a structure cannot have: a nugget, labels for distances, units of one row. The structure's name."""
     name = layout.factors[0].structure if len(layout.factors) == 1 else "product"
     if layout.nugget and name not in NUGGET:
         raise ModelError(
@@ -81,10 +109,13 @@ def build_layout(layout: Layout) -> Structure:
     for factor in layout.factors:
         if factor.structure in _MEASURED or factor.structure in COUNTED:
             require_order(layout, factor)
-    module = import_module(f".{_module(layout, name)}", __package__)
-    structure: Structure = module.build(layout)
-    structure.layout = layout
-    return structure
+    alone = layout.group_name == UNITS and name != "diag" and len(np.unique(layout.groups)) == layout.n
+    if alone:
+        raise ModelError(
+            f"{layout.text}: every unit has one row, so that no two residuals are correlated. Right of the bar stands what groups "
+            f"the rows, as in {name}(0 + time | subject); diag(0 + env | units) is a variance for each level of env."
+        )
+    return name
 
 
 def _module(layout: Layout, name: str) -> str:

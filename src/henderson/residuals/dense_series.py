@@ -46,6 +46,11 @@ def fitting(layout: Layout, sorted_rows: Series, signal: LaggedSignal, gap_of: A
     return DenseSeries(layout, sorted_rows, signal, gap_of, found)
 
 
+def dense(layout: Layout, sorted_rows: Series, signal: LaggedSignal, gap_of: Array) -> DenseSeries:
+    """The structure by dense matrices, however long its series."""
+    return DenseSeries(layout, sorted_rows, signal, gap_of, pairs(*_timed(layout, sorted_rows)))
+
+
 def _timed(layout: Layout, sorted_rows: Series) -> tuple[Layout, tuple]:
     """The layout with times counted from the start of each series, where it has none too."""
     elapsed = np.cumsum(sorted_rows.gaps)

@@ -29,8 +29,9 @@ _DENSE_ROWS = 4000
 """rows up to which one is."""
 
 
-def build(layout: Layout) -> Structure:
-    """The structure of a product.
+def build(layout: Layout, sparse: float = _SPARSE, dense_rows: int = _DENSE_ROWS) -> Structure:
+    """The structure of a product. The lattice is taken where it has up to `sparse` cells for each row, or more than `dense_rows`
+    rows.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def build(layout: Layout) -> Structure:
     if all(_is_markov(factor) for factor in factors):
         found = axes(layout)
         cells, rows = found.cells, layout.n
-        if cells <= max(_SPARSE * rows, 1000) or rows > _DENSE_ROWS:
+        if cells <= max(sparse * rows, 1000) or rows > dense_rows:
             return lattice(layout, found)
     return dense_product(layout)
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..design.grouping import used_labels
 from ..design.record import ProductLabels
-from ..formula.residual import Correlated, Residual
+from ..design.values import Labels
+from ..formula.residual import UNITS, Correlated, Residual
 from ..frame import Column, Frame
 from .base import Factor, Layout
 
@@ -32,10 +33,14 @@ def layout_of(residual: Residual, frame: Frame, rows: Rows, n: int) -> Layout:
 
 
 def product_codes(names: Sequence[str], frame: Frame, rows: Rows, n: int) -> tuple[np.ndarray, Sequence[Any]]:
-    """Codes (n,) of the combinations of the named columns that occur, in the order of their levels, and their labels."""
+    """Codes (n,) of the combinations of the named columns that occur, in the order of their levels, and their labels. Rows are
+    `units` of their own, unless the table says which rows are of one unit."""
     if not names:
         return np.zeros(n, dtype=np.int64), ("",)
-    parts = [used_labels(frame[name], rows) for name in names]
+    parts = [
+        used_labels(frame[name], rows) if name != UNITS or name in frame else _each_row(rows, n)
+        for name in names
+    ]
     codes = parts[0].codes.astype(np.int64)
     if len(parts) == 1:
         return codes, parts[0].levels
@@ -47,6 +52,10 @@ def product_codes(names: Sequence[str], frame: Frame, rows: Rows, n: int) -> tup
     return codes, ProductLabels([part.levels for part in parts], combinations)
 
 
+def _each_row(rows: Rows, n: int) -> Labels:
+    return Labels(np.arange(n, dtype=np.int32), range(n) if rows is None else rows)  # type: ignore[arg-type]
+
+
 def _factor(each: Correlated, frame: Frame, rows: Rows) -> Factor:
     names = tuple(column.name for column in each.columns)
     coordinates, levels = [], []
@@ -54,13 +63,14 @@ def _factor(each: Correlated, frame: Frame, rows: Rows) -> Factor:
         values, found = _coordinate(frame[name], rows, each.as_factor)
         coordinates.append(values)
         levels.append(found)
-    orders = tuple(_order(frame[name]) for name in names)
+    orders = tuple(_order(frame[name], each.as_factor) for name in names)
     return Factor(each.structure, names, tuple(coordinates), tuple(levels), each.options, orders)
 
 
-def _order(column: Column) -> str:
+def _order(column: Column, as_factor: bool) -> str:
     if column.kind != "factor":
-        return ""
+        # C(time): the numbers in order are steps, by the caller's own word.
+        return "levels" if as_factor else ""
     return "text" if column.text else "ordered" if column.ordered else "levels"
 
 

@@ -35,12 +35,14 @@ class Factored:
                 pass
         if self.c == 0.0:
             self.l = dense.cholesky(dense.filled(values, m))
-        self.log_det = float(dense.log_det(self.l).sum())
+        self.log_dets = dense.log_det(self.l)
+        """log|C| of each shape."""
         if self.c:
             self.v = dense.solve_lower(self.l, np.ones((len(self.l), m, 1)))
             self.size = np.einsum("pic,pic->p", self.v, self.v)[:, None, None]
             self.g = (1.0 - 1.0 / np.sqrt(1.0 + self.c * self.size)) / self.size
-            self.log_det += float(np.log1p(self.c * self.size).sum())
+            self.log_dets = self.log_dets + np.log1p(self.c * self.size)[:, 0, 0]
+        self.log_det = float(self.log_dets.sum())
 
     def _shrink(self, z: Array) -> Array:
         return z - self.g * self.v * (np.swapaxes(self.v, 1, 2) @ z) if self.c else z
