@@ -1,17 +1,29 @@
-"""Covariance structures, one a file, behind the contract of `base.Structure`."""
+"""Covariance structures left of the bar, one a file, behind the contract of `base.Structure`.
+
+`registry` knows their names. Those with entries of T as parameters (us, diag, fa, rr) start from `entries`; those that are
+correlations times standard deviations (cs, ar1, toep, exp ...) from `correlated`, each with a `correlation.Correlation` of its own.
+"""
 
 from __future__ import annotations
 
-from .base import Structure, psd_cholesky
+from .base import Parameter, Structure, psd_cholesky
+from .correlated import Correlated
+from .correlation import Correlation
 from .diagonal import Diagonal
 from .identity import Identity
+from .registry import make, names, register
 from .unstructured import Unstructured
 
-__all__ = ["Diagonal", "Identity", "Structure", "Unstructured", "make", "psd_cholesky"]
-
-_BY_NAME: dict[str, type] = {"us": Unstructured, "diag": Diagonal, "id": Identity}
-
-
-def make(name: str, m: int) -> Structure:
-    """The structure `name` for m effects; one effect has one variance whatever the structure is called."""
-    return Unstructured(1) if m == 1 else _BY_NAME[name](m)
+__all__ = [
+    "Correlated",
+    "Correlation",
+    "Diagonal",
+    "Identity",
+    "Parameter",
+    "Structure",
+    "Unstructured",
+    "make",
+    "names",
+    "psd_cholesky",
+    "register",
+]
