@@ -109,7 +109,7 @@ def _of_term(
     from ..residuals.sections import Sections
 
     parts, labels = catalogue.sections_of(residual, frame, rows, n)
-    inner = []
+    inner: list[Structure] = []
     for part in parts:
         if not residual.factors:
             inner.append(IndependentStructure(len(part)))

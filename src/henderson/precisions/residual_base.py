@@ -10,6 +10,7 @@ distinct numbers however long it is. They are calculated once each (`distinct`) 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 
@@ -129,7 +130,9 @@ class Independent(RowPrecision):
         return np.ones(self.n)
 
 
-def numerical_slopes(natural, t: Array, lower: Array, upper: Array, count: int) -> Array:
+def numerical_slopes(
+    natural: Callable[[Array], Array], t: Array, lower: Array, upper: Array, count: int
+) -> Array:
     """Derivatives of closed forms by differences of five points, one-sided at a bound: ten digits or more."""
     out = np.zeros((count, len(t)))
     for j in range(len(t)):

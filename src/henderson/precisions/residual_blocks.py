@@ -21,6 +21,7 @@ from ..residuals.families import Uncorrelated
 from ..residuals.masked import SMALLEST_PIVOT
 from ..residuals.near_one import Factored
 from ..residuals.positions import Positions
+from ..residuals.product import Product
 from ..residuals.spatial import DenseProduct
 from .base import At
 from .residual_base import MAX_STARTS, OfStructure
@@ -68,7 +69,7 @@ class Blocks(OfStructure):
             cols.append(stack.members[:, j].ravel())
             classes.append((offset + stack.shape_of[:, None] * len(i) + np.arange(len(i))).ravel())
             offset += stack.shapes * len(i)
-        self.pattern(*map(np.concatenate, (rows, cols, classes)), offset, None)
+        self.pattern(np.concatenate(rows), np.concatenate(cols), np.concatenate(classes), offset, None)
         self.counts = [np.bincount(s.shape_of, minlength=s.shapes) for s in self.stacks]
         self.own_order = bool(offset == len(self.rows) and (self.classes == np.arange(offset)).all())
 
@@ -336,7 +337,7 @@ def _hollow(values: Array, batch: Batch) -> Array:
     return out + np.swapaxes(out, 2, 3)
 
 
-def likely_starts(product) -> list[Array]:
+def likely_starts(product: Product) -> list[Array]:
     """t of a product at which neighbours are correlated about alike along every factor, and much along one and little along another."""
     few = ((0.55,), (0.85,), (0.2,))
     more = ((0.5, 0.5), (0.85, 0.4), (0.4, 0.85))

@@ -5,7 +5,7 @@ V is known with its scale: the residual variance is 1 and not estimated (`holds_
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +65,7 @@ class Known(RowPrecision):
             self._values = np.asarray(lower.data, dtype=np.float64)
             self._log_det = float("nan") if log_det is None else log_det
         self.classes, self.n_classes = np.arange(len(self.rows)), len(self.rows)
-        self._solve = None
+        self._solve: Callable[[Array], Array] | None = None
         self._diagonal: Array | None = None
 
     def distinct(self, t: Array, slopes: bool = False) -> At:
@@ -90,7 +90,7 @@ class Known(RowPrecision):
         return self._diagonal
 
 
-def _factor(known: Known):
+def _factor(known: Known) -> Callable[[Array], Array]:
     from scipy import sparse as sps
     from scipy.sparse.linalg import splu
 
@@ -104,6 +104,7 @@ def _factor(known: Known):
 def _inverse(v: Array | sp.spmatrix, name: str) -> tuple[Array, Array, Array, float]:
     """Entries of V^-1 in its lower triangle, by the connected blocks of V, and log|V|."""
     from scipy import sparse as sps
+    from scipy.linalg.lapack import dpotri
     from scipy.sparse.csgraph import connected_components
 
     if v.ndim == 1:
@@ -112,8 +113,7 @@ def _inverse(v: Array | sp.spmatrix, name: str) -> tuple[Array, Array, Array, fl
             raise DataError(f"{name}: a variance is {v[bad[0]]:g}: variances are positive.")
         own = np.arange(len(v))
         return own, own, 1.0 / v, float(np.log(v).sum())
-    n = v.shape[0]
-    sparse = v.tocsr() if sps.issparse(v) else sps.csr_matrix(v)
+    sparse = sps.csr_matrix(v)
     count, label = connected_components(sparse, directed=False)
     order = np.argsort(label, kind="stable")
     rows, cols, values, log_det = [], [], [], 0.0
@@ -130,16 +130,12 @@ def _inverse(v: Array | sp.spmatrix, name: str) -> tuple[Array, Array, Array, fl
                 f"{name} is not positive definite: its smallest eigenvalue is {lowest}. A covariance of residuals has positive "
                 "eigenvalues only; where rows repeat one another exactly, keep one of them."
             ) from None
-        from scipy.linalg.lapack import dpotri
-
         inverse, _ = dpotri(factor, lower=1)
         i, j = np.tril_indices(size)
         rows.append(at[i])
         cols.append(at[j])
         values.append(inverse[i, j])
         log_det += 2.0 * float(np.log(np.diagonal(factor)).sum())
-    if n == 0:
-        raise DataError(f"{name} is empty.")
     return np.concatenate(rows), np.concatenate(cols), np.concatenate(values), log_det
 
 
@@ -188,6 +184,7 @@ def known_of(
         out = Known(v.precision, name=where, log_det=v.log_determinant, places=at)
         out._diagonal = v.diagonal
         return out
+    assert v.covariance is not None
     return Known(None, v.covariance[np.ix_(at, at)], name=where)
 
 

@@ -34,8 +34,9 @@ class Grid(OfStructure):
         chains = structure.axes.chains
         links = [_Links(chain) for chain in chains]
         rows, cols, classes = _entries(links, structure.n_cells)
-        keys, self._of_class, which = np.unique(classes, return_index=True, return_inverse=True)
-        digits, self.entry_of = keys, []
+        keys, which = np.unique(classes, return_inverse=True)
+        digits = keys
+        self.entry_of: list[Array] = []
         for link in reversed(links):
             digits, own = np.divmod(digits, link.n_values)
             self.entry_of.insert(0, own)

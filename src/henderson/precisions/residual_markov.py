@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..residuals.base import NotPositiveDefinite
-from ..residuals.serial import AR1, Decay, Markov
+from ..residuals.serial import AR1, Markov
 from .base import At
 from .residual_base import OfStructure
 
@@ -45,7 +45,7 @@ class Chain(OfStructure):
         return At(values, log_det, rates[None], log_det_slope) if slopes else At(values, log_det)
 
     def times(self, t: Array, v: Array) -> Array:
-        """By the recursions x = L'^-1 v, C v = D-scaled L^-1 x, as one tridiagonal solve."""
+        """C v as the solution of Q x = v, tridiagonal."""
         from scipy.linalg import solveh_banded
 
         decay = self.structure.decay(t)
@@ -73,6 +73,3 @@ def tridiagonal(a: Array, v: Array, slope: Array, before: Array, behind: Array) 
     diagonal = 1.0 + share[before] + share[behind]
     values = np.concatenate([diagonal, -a / v])
     return values, np.concatenate([rate[before] + rate[behind], -slope * (1.0 + a * a) / v**2])
-
-
-__all__ = ["Chain", "Decay", "tridiagonal"]

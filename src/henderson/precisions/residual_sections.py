@@ -34,12 +34,11 @@ class InSections(OfStructure):
                 self.levels.append(offset + np.arange(each.n))
                 self.places[part] = offset + (np.arange(each.n) if each.places is None else each.places)
             offset += each.n
-        pattern = [(at[each.rows], at[each.cols]) for at, each in zip(self.levels, self.inner, strict=True)]
+        rows_of = [at[each.rows] for at, each in zip(self.levels, self.inner, strict=True)]
+        cols_of = [at[each.cols] for at, each in zip(self.levels, self.inner, strict=True)]
         first = np.cumsum([0, *(each.n_classes for each in self.inner)])
-        classes = [a + each.classes for a, each in zip(first[:-1], self.inner, strict=True)]
-        self.pattern(
-            *map(np.concatenate, zip(*pattern, strict=True)), np.concatenate(classes), int(first[-1]), None
-        )
+        classes = np.concatenate([a + each.classes for a, each in zip(first[:-1], self.inner, strict=True)])
+        self.pattern(np.concatenate(rows_of), np.concatenate(cols_of), classes, int(first[-1]), None)
         self.class_of = [slice(int(first[k]), int(first[k + 1])) for k in range(len(self.inner))]
 
     def distinct(self, t: Array, slopes: bool = False) -> At:
@@ -55,6 +54,7 @@ class InSections(OfStructure):
             total += found.log_det + 2.0 * each.n * float(log_sd)
             if rates is None:
                 continue
+            assert found.value_slopes is not None
             rates[at, where] = share * found.value_slopes
             log_det_slopes[at] = found.log_det_slopes
             if k:

@@ -34,7 +34,8 @@ class Scaled(RowPrecision):
         self.has_variances, self.holds_scale = inner.has_variances, inner.holds_scale
         self.classes, self.n_classes = np.arange(len(self.rows)), len(self.rows)
         self.half_log_weights = None if weights is None else 0.5 * np.log(weights)
-        parts = (inner, *self.functions)
+        self.parts: list[RowPrecision | VarianceFunction] = [inner, *functions]
+        parts = self.parts
         self.parameters = tuple(p for part in parts for p in part.parameters)
         self.lower = np.concatenate([part.lower for part in parts])
         self.upper = np.concatenate([part.upper for part in parts])
@@ -47,7 +48,8 @@ class Scaled(RowPrecision):
 
     def _log_sd(self, t: Array, slopes: bool) -> tuple[Array, Array]:
         """log s of the rows of the design, and its derivatives by the functions' coordinates."""
-        total, rates = 0.0, []
+        count = self.n if self.places is None else len(self.places)
+        total, rates = np.zeros(count), []
         for function, at in zip(self.functions, self.slices[1:], strict=True):
             values, rate = function.log_sd(t[at], slopes)
             total = total + values
@@ -57,8 +59,7 @@ class Scaled(RowPrecision):
             raise NotPositiveDefinite("standard deviations out of range")
         if self.half_log_weights is not None:
             total = total - self.half_log_weights
-        count = self.n if self.places is None else len(self.places)
-        return total + np.zeros(count), np.concatenate(rates) if rates else np.zeros((0, count))
+        return total, np.concatenate(rates) if rates else np.zeros((0, count))
 
     def _on_levels(self, rows: Array) -> Array:
         """Numbers of the rows (..., rows), on the levels of K."""
@@ -79,6 +80,7 @@ class Scaled(RowPrecision):
         if not slopes:
             return At(values, log_det)
         by_level = self._on_levels(rates)
+        assert found.value_slopes is not None and found.log_det_slopes is not None
         each = np.empty((len(t), len(values)))
         np.multiply(found.value_slopes, share, out=each[: len(own)])
         for k, rate in enumerate(by_level):
@@ -100,12 +102,10 @@ class Scaled(RowPrecision):
         return float(sum(scales)) + self.inner.log_scale(t[self.slices[0]])
 
     def natural(self, t: Array) -> Array:
-        parts = (self.inner, *self.functions)
-        return np.concatenate([part.natural(t[at]) for part, at in zip(parts, self.slices, strict=True)])
+        return np.concatenate([part.natural(t[at]) for part, at in zip(self.parts, self.slices, strict=True)])
 
     def coordinates(self, natural: Array) -> Array:
-        parts = (self.inner, *self.functions)
-        found = [part.coordinates(natural[at]) for part, at in zip(parts, self.reported, strict=True)]
+        found = [part.coordinates(natural[at]) for part, at in zip(self.parts, self.reported, strict=True)]
         return np.concatenate(found)
 
     def held(self, given: Array) -> Array:
