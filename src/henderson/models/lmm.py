@@ -25,7 +25,7 @@ from ..mixed.standardise import Standardised, standardise
 from ..mixed.start import default_start, held_factor, user_start
 from ..mixed.verdict import Status, boundary_notes
 from ..sparse.threads import one_blas_thread
-from .arguments import refuse_relationships, require_reml
+from .arguments import require_reml
 from .covariance_input import RESIDUAL, read_covariances
 from .labels import Labels, TermLabels, labels_of
 from .mixed_fit import MixedFit
@@ -72,9 +72,22 @@ def lmm(
     Patterson & Thompson (1971); Gilmour, Thompson & Cullis (1995); Bates et al. (2015).
     """
     parsed = formulas.parse(formula)
-    formulas.require_available(parsed, residual, variance)
-    refuse_relationships(relationships)
     reml = require_reml(reml)
+    if formulas.is_structured(parsed, residual, variance, relationships):
+        from .structured import fit_structured, read_input
+
+        given = read_input(
+            parsed,
+            data,
+            residual=residual,
+            variance=variance,
+            relationships=relationships,
+            weights=weights,
+            offset=offset,
+            contrasts=contrasts,
+        )
+        return fit_structured(formula, given, reml, None, verbose)
+    formulas.require_available(parsed)
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
     if not design.blocks:

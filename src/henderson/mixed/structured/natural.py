@@ -1,0 +1,121 @@
+"""What is reported of the parameters: variances, covariances, correlations, ranges, loadings, in the user's units, each with its
+slope in (theta, log s2) for the delta method, and the bound it sits on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .solution import Solution
+
+
+@dataclass(frozen=True, eq=False)
+class Reported:
+    """One row of `variance_components`.
+
+    `term` is the number of the random term, -1 for the residual. `bound` is "P" (a variance, inside its range), "U" (a covariance,
+    correlation, loading or range, free), "B" (at the edge of its range), "F" (held by the user), "C" (tied to another).
+    """
+
+    term: int
+    kind: str
+    name: str
+    value: float
+    slope: np.ndarray
+    bound: str
+
+
+def reported(solution: Solution, effects: list[tuple[str, ...]]) -> list[Reported]:
+    """All rows, the residual last. `effects` are the names of each term's effects."""
+    out: list[Reported] = []
+    information = solution.information
+    for k in range(len(solution.terms)):
+        out += _of_factor(solution, k, effects[k], information)
+        out += _of_precision(solution, k, information)
+    out += _of_precision(solution, -1, information)
+    residual = solution.problem.model.residual
+    if residual is None or not residual.has_variances:
+        slope = np.zeros(len(information.covariance))
+        slope[-1] = solution.scale2
+        held = solution.problem.log_s2 is not None
+        out.append(Reported(-1, "R", "Residual", solution.scale2, slope, "F" if held else "P"))
+    return out
+
+
+def user_theta(solution: Solution, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters of T_k in the user's units, and what each was multiplied by: structures are closed under the scaling of their
+    effects, and the parameters that scale carry it row by row."""
+    structure = solution.terms[k].structure
+    at = _at(solution, "T", k)
+    theta = solution.point.phi[at]
+    b = np.diag(solution.terms[k].back)
+    rows = np.any(structure.derivatives(theta) != 0, axis=2)
+    of_row = np.array([b[row][0] if row.any() else b[0] for row in rows])
+    size = np.sqrt(solution.scale2)
+    multiplier = np.where(structure.scaling, size * of_row, 1.0)
+    return theta * multiplier, multiplier
+
+
+def _at(solution: Solution, kind: str, k: int) -> slice:
+    part = next((p for p in solution.problem.layout.parts if p.kind == kind and p.term == k), None)
+    return slice(0, 0) if part is None else part.at
+
+
+def _of_factor(solution: Solution, k: int, effects: tuple[str, ...], information) -> list[Reported]:
+    structure = solution.terms[k].structure
+    at = _at(solution, "T", k)
+    theta, multiplier = user_theta(solution, k)
+    values, slopes = structure.natural(theta), structure.natural_slopes(theta)
+    to_phi = slopes * multiplier
+    whole = to_phi @ information.phi_slopes[at]
+    whole[:, -1] += slopes @ (0.5 * theta * structure.scaling)
+    edges = {i for i, _ in structure.edges(solution.point.phi[at])}
+    out = []
+    for i, parameter in enumerate(structure.parameters_of(effects)):
+        used = np.flatnonzero(slopes[i]) + at.start
+        variance = parameter.unit == 2 and not parameter.name.startswith("cov(")
+        bound = _bound(solution, used, i in edges, variance, information)
+        out.append(Reported(k, "T", parameter.name, float(values[i]), whole[i], bound))
+    return out
+
+
+def _of_precision(solution: Solution, k: int, information) -> list[Reported]:
+    precision = solution.terms[k].precision if k >= 0 else solution.problem.model.residual
+    if precision is None or not precision.parameters:
+        return []
+    at = _at(solution, "K" if k >= 0 else "R", k)
+    t = solution.point.phi[at]
+    values, slopes = precision.natural(t), precision.natural_slopes(t)
+    edges = {i for i, _ in precision.edges(t)}
+    out = []
+    for i, parameter in enumerate(precision.parameters):
+        unit = parameter.unit if k < 0 else 0
+        size = solution.scale2 ** (0.5 * unit)
+        slope = (slopes[i] * size) @ information.phi_slopes[at]
+        value = float(values[i] * size)
+        slope[-1] += 0.5 * unit * value
+        used = np.flatnonzero(slopes[i]) + at.start
+        variance = unit == 2 and not parameter.name.startswith("cov(")
+        bound = _bound(solution, used, i in edges, variance, information)
+        if variance and not len(used):
+            bound = "F" if solution.problem.log_s2 is not None else "P"
+        out.append(Reported(k, "K" if k >= 0 else "R", parameter.name, value, slope, bound))
+    return out
+
+
+def _bound(solution: Solution, used: np.ndarray, at_edge: bool, variance: bool, information) -> str:
+    layout = solution.problem.layout
+    if at_edge:
+        return "B"
+    if len(used) and np.all(layout.source[used] < 0):
+        return "F"
+    sources = layout.source[used][layout.source[used] >= 0]
+    if len(sources) and not information.regular[sources].all():
+        return "B"
+    tied = np.bincount(layout.source[layout.source >= 0], minlength=max(layout.n_free, 1)) > 1
+    if len(sources) and tied[sources].all():
+        return "C"
+    return "P" if variance else "U"

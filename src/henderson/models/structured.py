@@ -1,0 +1,275 @@
+"""`hd.lmm` of a model with covariance structures, relationships, a structured residual or several traits: from words to a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .. import design as designs
+from .. import formula as formulas
+from .. import frame as frames
+from ..design.record import Design
+from ..design.relationships import read_relationships
+from ..design.structured import StructuredTerm
+from ..design.traits import require_free_names, stack
+from ..errors import FormulaError, ModelError
+from ..formula.residual import Residual, read_residual
+from ..formula.terms import Formula, VarianceTerm
+from ..frame import Frame
+from ..mixed.structured.criterion import Problem
+from ..mixed.structured.equations import Equations
+from ..mixed.structured.model import Model, RawTerm, standardise
+from ..mixed.structured.optimise import Optimum, optimise
+from ..mixed.structured.parameters import Control, layout
+from ..mixed.structured.solution import Solution
+from ..mixed.structured.start import starts
+from ..mixed.verdict import Status
+from ..precisions import of_term
+from ..precisions.base import Precision
+from ..precisions.known import SingularRelationship, root_of
+from ..precisions.residual import Field, fields, of_residual, split_nugget
+from ..sparse.threads import one_blas_thread
+from ..structures import make
+from .labels import Labels, TermLabels, labels_of
+from .structured_fit import StructuredFit
+
+_SAME = 1e-3
+"""Two optima of criteria closer than this are one."""
+
+
+@dataclass(frozen=True, eq=False)
+class StructuredInput:
+    """What the user said, read: the design, the terms and the residual.
+
+    Attributes
+    ----------
+    terms : of the equations, those of a residual's correlated part behind those of the formula.
+    labels : of the same terms.
+    """
+
+    design: Design
+    frame: Frame
+    terms: tuple[RawTerm, ...]
+    labels: tuple[TermLabels, ...]
+    residual: Precision | None
+    notes: tuple[str, ...]
+
+
+def read_input(
+    parsed: Formula,
+    data: Any,
+    *,
+    residual: str | None,
+    variance: str | None,
+    relationships: Mapping[str, Any] | None,
+    weights: Any,
+    offset: Any,
+    contrasts: Mapping[str, Any] | None,
+) -> StructuredInput:
+    """Table and words -> arrays.
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError : with the place in the text, the column, the id.
+    """
+    formulas.require_available(parsed, structured=True)
+    spoken = None if residual is None else read_residual(residual)
+    functions = () if variance is None else formulas.parse_variance(variance)
+    known = read_relationships(relationships, parsed, _known_names(spoken))
+    several = len(parsed.responses) > 1
+    if several:
+        require_free_names(data)
+    frame = _read(data, designs.needed(parsed, weights, offset), parsed.text, spoken, functions, variance, several)
+    if several:
+        frame, parsed = stack(frame, parsed)
+        weights, offset = frame.spread(weights), frame.spread(offset)
+    names = {} if spoken is None else {n: s for n, s in spoken.names.items() if n in frame}
+    for function in functions:
+        names.update(dict(function.places))
+    named = replace(parsed, names={**parsed.names, **names})
+    design = designs.build(
+        named, frame, weights=weights, offset=offset, contrasts=contrasts, relationships=known, structured=True
+    )
+    assert design.structured is not None
+    raw = [_raw(term) for term in design.structured]
+    labels = [
+        TermLabels(t.block.group, tuple(t.block.effects), t.block.levels, t.block.structure, t.block.text)
+        for t in design.structured
+    ]
+    if spoken is not None and spoken.nugget:
+        field, spoken = split_nugget(spoken)
+        for each in fields(field, frame, design.rows, design.n):
+            raw.append(_of_field(each, design.n))
+            labels.append(_field_labels(each))
+    also = {name: relationships[name] for name in _known_names(spoken)} if relationships else {}
+    precision = of_residual(spoken, functions, frame, design.rows, design.n, relationships=_as_relationships(also))
+    notes = tuple(
+        f"{what}: {text}" for what, text in (("residual", residual), ("variance", variance)) if text is not None
+    )
+    return StructuredInput(design, frame, tuple(raw), tuple(labels), precision, notes)
+
+
+def _known_names(residual: Residual | None) -> tuple[str, ...]:
+    from ..formula.residual import KNOWN
+
+    if residual is None:
+        return ()
+    return tuple(
+        str(factor.options["relationship"])
+        for factor in residual.factors
+        if factor.structure == KNOWN and "relationship" in factor.options
+    )
+
+
+def _as_relationships(given: Mapping[str, Any]) -> dict[str, Any]:
+    from ..genetics.relationship import as_relationship
+
+    return {name: as_relationship(value, name) for name, value in given.items()}
+
+
+def _read(data, needed, text, residual, functions, variance, several) -> Frame:
+    made = {"trait", "units"} if several else {"units"}
+    of_residual = {} if residual is None else {n: s for n, s in residual.names.items() if n not in made}
+    of_variance = {n: s for function in functions for n, s in function.places if n not in made}
+    needed = {n: s for n, s in needed.items() if not (several and n in made)}
+    try:
+        return frames.read(data, {**dict.fromkeys([*of_residual, *of_variance]), **needed}, text)
+    except FormulaError:
+        # The place of the name is in another text than the formula's.
+        frames.read(data, needed, text)
+        if residual is not None:
+            frames.read(data, of_residual, residual.text)
+        if variance is not None:
+            frames.read(data, of_variance, variance)
+        raise
+
+
+def _raw(term: StructuredTerm) -> RawTerm:
+    block = term.block
+    structure = make(block.structure, block.m, dict(term.options), term.coordinates)
+    lift = None
+    z, q = term.z, block.q
+    try:
+        precision = of_term(term)
+    except SingularRelationship as singular:
+        precision, lift = None, root_of(singular.relationship).l
+        z, q = _through(term.z, lift, block.m), lift.shape[1]
+    return RawTerm(z, q, structure, precision, block.text, tuple(block.effects), lift)
+
+
+def _through(z: Any, lift: np.ndarray, m: int) -> Any:
+    """z (lift (x) I_m)."""
+    import scipy.sparse as sp
+
+    if m == 1:
+        return sp.csr_matrix(z @ lift)
+    return sp.csr_matrix(z @ sp.kron(sp.csr_matrix(lift), sp.identity(m), format="csr"))
+
+
+def _of_field(field: Field, n: int) -> RawTerm:
+    import scipy.sparse as sp
+
+    rows = np.flatnonzero(field.places >= 0)
+    q = field.precision.n
+    z = sp.csr_matrix((np.ones(len(rows)), (rows, field.places[rows])), shape=(n, q))
+    return RawTerm(z, q, make("us", 1), field.precision, field.text, (field.section or "(Intercept)",))
+
+
+def _field_labels(field: Field) -> TermLabels:
+    group = field.text.strip("() ").split("|")[-1].strip()
+    effect = field.section or "(Intercept)"
+    return TermLabels(group, (effect,), range(field.precision.n), "us", field.text)
+
+
+def fit_structured(
+    formula: str,
+    given: StructuredInput,
+    reml: bool,
+    control: Control | None,
+    verbose: bool,
+) -> StructuredFit:
+    """Fit what was read."""
+    design = given.design
+    with one_blas_thread():
+        model = standardise(design.X, design.y, design.offset, design.weights, given.terms, given.residual)
+    labels = labels_of(
+        formula, design.response, design.x_names, model.coordinates.kept, model.coordinates.dropped, given.labels
+    )
+    control = control or Control()
+    if getattr(given.residual, "holds_scale", False):
+        control.log_s2 = float(-2.0 * np.log(model.coordinates.y_scale))
+    problem = Problem(model, Equations(model), layout(model, control), reml)
+    require_rows(problem)
+    from ..report.progress import watch
+
+    with watch(verbose, design.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
+        optimum, agreed, tried = climb(problem, on_step)
+    solution = Solution(problem, optimum.theta, optimum.average_information)
+    fit = StructuredFit(labels, solution, lambda: status_of(fit, optimum, agreed, tried), design.library, design, None, given.frame)
+    fit.structure_notes = list(given.notes)
+    return fit
+
+
+def climb(problem: Problem, on_step: Any) -> tuple[Optimum, int, int]:
+    """The best optimum from the starts, how many of them reached it, and how many there were."""
+    with problem.system.lock, one_blas_thread():
+        found: list[Optimum] = []
+        for theta in starts(problem):
+            try:
+                found.append(optimise(problem, theta, on_step=on_step))
+            except ModelError:
+                if not found:
+                    continue
+        if not found:
+            optimise(problem, starts(problem)[0])
+        best = min(found, key=lambda o: o.deviance)
+        near = [o for o in found if o.deviance < best.deviance + _SAME]
+        best = next((o for o in near if o.converged), best)
+        return best, len(near), len(found)
+
+
+def require_rows(problem: Problem) -> None:
+    """Refuse more parameters than degrees of freedom."""
+    left = problem.model.n - problem.system.p
+    count = problem.layout.n_free + (problem.layout.log_s2 is None)
+    if count > 1 and count >= left:
+        raise ModelError(
+            f"{problem.model.n} rows and {problem.system.p} fixed coefficients leave {left} degrees of freedom, which cannot carry "
+            f"{count} parameters of covariances: take structures with fewer."
+        )
+
+
+def status_of(fit: StructuredFit, optimum: Optimum, agreed: int, tried: int) -> Status:
+    """The verdict in words."""
+    solution, labels = fit.solution, fit.labels
+    notes = []
+    for k, term in enumerate(labels.terms):
+        structure = solution.terms[k].structure
+        names = [p.name for p in structure.parameters_of(term.effects)]
+        at = next((p.at for p in solution.problem.layout.parts if (p.kind, p.term) == ("T", k)), None)
+        if at is not None and np.all(solution.problem.layout.source[at] >= 0):
+            for i, said in structure.edges(solution.point.phi[at]):
+                notes.append(f"{names[i]} in {term.text} is {said}, on the boundary")
+        notes += _precision_notes(solution, k, term.text)
+    notes += _precision_notes(solution, -1, "the residual")
+    verdict = "not converged" if not optimum.converged else "boundary" if notes else "converged"
+    if tried > 1:
+        notes.append(f"{agreed} of {tried} starts reached this optimum, and none a better one")
+    return Status(verdict, optimum.predicted_decrease, optimum.iterations, tuple(dict.fromkeys(notes)))
+
+
+def _precision_notes(solution: Solution, k: int, text: str) -> list[str]:
+    precision = solution.terms[k].precision if k >= 0 else solution.problem.model.residual
+    if precision is None:
+        return []
+    kind = "K" if k >= 0 else "R"
+    at = next((p.at for p in solution.problem.layout.parts if (p.kind, p.term) == (kind, k)), None)
+    if at is None:
+        return []
+    return [
+        f"{precision.parameters[i].name} of {text} is {said}, on the boundary"
+        for i, said in precision.edges(solution.point.phi[at])
+    ]

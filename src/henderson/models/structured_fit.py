@@ -1,0 +1,190 @@
+"""What `hd.lmm` returns for a model with structures: a `MixedFit` whose numbers come from `mixed.structured`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..inference.predict import spread
+from ..mixed.structured.natural import Reported, reported
+from ..mixed.structured.solution import Solution
+from .mixed_fit import _NO_LEVERAGE_LEFT, RESIDUALS, MixedFit
+from .saved import input_notes
+
+
+class StructuredFit(MixedFit):
+    """A fitted mixed model with covariance structures, relationships or a structured residual.
+
+    Everything a `MixedFit` answers, and what follows from the components: `derive`, `heritability`,
+    `genetic_correlations`, `loadings`, `plan`.
+    """
+
+    solution: Solution  # type: ignore[assignment]
+
+    # -- facts -------------------------------------------------------------------------------------------
+
+    @property
+    def npar(self) -> int:
+        """Estimated parameters: fixed coefficients and those of all covariances."""
+        layout = self.solution.problem.layout
+        return self.solution.coordinates.rank + layout.n_free + (layout.log_s2 is None)
+
+    @property
+    def theta(self) -> np.ndarray:
+        """Parameters of the structures as the optimiser has them, relative to the residual variance."""
+        return self.solution.point.phi
+
+    @property
+    def model_notes(self) -> tuple[str, ...]:
+        """What the formula does not say."""
+        if self._saved is not None:
+            return self._saved.notes
+        notes = input_notes(self.design, self.spec)
+        notes += self.structure_notes
+        held = [f"{r.group}: {r.term}" for r in self._components if r.bound == "F"]
+        if held:
+            notes.append(f"held by the user: {', '.join(dict.fromkeys(held))}")
+        return tuple(notes)
+
+    structure_notes: list[str] = []
+    """residual=, relationships: set by the verb."""
+
+    @cached_property
+    def _reported(self) -> list[Reported]:
+        return reported(self.solution, [t.effects for t in self.labels.terms])
+
+    @cached_property
+    def _components(self) -> list[_Row]:
+        groups = [t.group for t in self.labels.terms]
+        return [
+            _Row(groups[r.term] if r.term >= 0 else "Residual", r.name, r.value, r.slope, r.bound)
+            for r in self._reported
+        ]
+
+    @property
+    def covariances(self) -> dict[str, np.ndarray]:
+        """Covariance matrix of each random term's effects (m, m) within a level, by the term's text."""
+        return {t.text: sigma for t, sigma in zip(self.labels.terms, self.solution.covariances, strict=True)}
+
+    def variance_components_columns(self) -> dict[str, list]:
+        """`variance_components` as plain columns."""
+        covariance = self.solution.information.covariance
+        rows = self._components
+        errors = [
+            float(np.sqrt(max(r.slope @ covariance @ r.slope, 0.0))) if r.bound in "PUC" else float("nan")
+            for r in rows
+        ]
+        return {
+            "group": [r.group for r in rows],
+            "term": [r.term for r in rows],
+            "estimate": [r.value for r in rows],
+            "std_error": errors,
+            "bound": [r.bound for r in rows],
+        }
+
+    def random_effects_columns(self, conditional: bool = False) -> dict[str, Any]:
+        """`random_effects` as plain columns; reliability is 1 - PEV / (K_ii Sigma_jj)."""
+        solution = self.solution
+        variances = solution.conditional_variance if conditional else solution.prediction_error
+        out: dict[str, list] = {
+            k: [] for k in ("group", "level", "term", "estimate", "std_error", "reliability")
+        }
+        for term, u, pev, sigma, prior in zip(
+            self.labels.terms,
+            solution.u,
+            variances,
+            solution.covariances,
+            solution.prior_diagonals,
+            strict=True,
+        ):
+            q, m = u.shape
+            error = np.diagonal(pev, axis1=1, axis2=2)
+            variance = np.outer(prior, np.diag(sigma))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                reliability = np.where(variance > 0, 1.0 - error / variance, np.nan)
+            out["group"].append(np.full(q * m, term.group, dtype=object))
+            out["level"].append(np.repeat(np.asarray([str(v) for v in term.levels], dtype=object), m))
+            out["term"].append(np.tile(np.asarray(term.effects, dtype=object), q))
+            out["estimate"].append(u.ravel())
+            out["std_error"].append(np.sqrt(np.maximum(error, 0.0)).ravel())
+            out["reliability"].append(reliability.ravel())
+        return {k: np.concatenate(v) if v else np.zeros(0) for k, v in out.items()}
+
+    # -- rows --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _fitted(self) -> np.ndarray:
+        offset = self.design.offset
+        return self.solution.fitted if offset is None else self.solution.fitted + offset
+
+    @cached_property
+    def _residual_variances(self) -> np.ndarray:
+        """Var(e_i) of each row used, (n,)."""
+        design = self.design
+        out = np.full(design.n, self.solution.scale2)
+        if self.solution.residual_diagonal is not None:
+            out = out * self.solution.residual_diagonal
+        return out if design.weights is None else out / design.weights
+
+    def residuals_as(self, kind: str = "response") -> np.ndarray:
+        """Residuals of each row of the data, in its order; NaN where a row was left out. Kinds as in `MixedFit.residuals_as`."""
+        design = self.design
+        if kind not in RESIDUALS:
+            raise ModelError(f"residuals_as: kind is one of {', '.join(map(repr, RESIDUALS))}, not {kind!r}.")
+        if kind == "marginal":
+            x = design.X[:, self.solution.coordinates.kept]
+            values = design.y - x @ self.solution.beta - (0.0 if design.offset is None else design.offset)
+        else:
+            values = design.y - self._fitted
+        if kind in ("pearson", "standardized"):
+            values = values / np.sqrt(self._residual_variances)
+        if kind == "standardized":
+            left = 1.0 - self._leverage
+            values = values / np.sqrt(np.where(left > _NO_LEVERAGE_LEFT, left, np.nan))
+        return spread(values, design.rows, design.n_read)
+
+    @cached_property
+    def aliases(self) -> np.ndarray:
+        """(rank, dropped): each dropped column of X as a combination of the kept ones."""
+        if self._saved is not None:
+            return self._saved.aliases
+        from ..linear.collinear import combinations
+
+        coordinates, model = self.solution.coordinates, self.solution.problem.model
+        x = self.design.X[:, coordinates.dropped]
+        if not x.shape[1]:
+            return np.zeros((coordinates.rank, 0))
+        if model.root_weights is not None:
+            x = x * model.root_weights[:, None]
+        basis = model.x if model.places is None else model.x[model.places]
+        return combinations(coordinates.r, basis.T @ x)
+
+    def simulate(
+        self, n: int | None = None, seed: int | np.random.Generator | None = None, random_effects: str = "new"
+    ) -> np.ndarray:
+        """Responses drawn from the fitted model (see `MixedFit.simulate`)."""
+        from ..mixed.structured.draw import draw
+
+        if random_effects not in ("new", "fitted"):
+            raise ModelError(f'simulate: random_effects is "new" or "fitted", not {random_effects!r}.')
+        design = self.design
+        rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+        x = design.X[:, self.solution.coordinates.kept]
+        mean = x @ self.solution.beta + (0.0 if design.offset is None else design.offset)
+        if random_effects == "fitted":
+            mean = self._fitted
+        out = mean[:, None] + draw(self.solution, 1 if n is None else n, rng, random_effects == "new")
+        out = spread(out, design.rows, design.n_read)
+        return out[:, 0] if n is None else out
+
+
+class _Row:
+    """A row of `variance_components` under its names."""
+
+    __slots__ = ("bound", "group", "slope", "term", "value")
+
+    def __init__(self, group: str, term: str, value: float, slope: np.ndarray, bound: str):
+        self.group, self.term, self.value, self.slope, self.bound = group, term, value, slope, bound
