@@ -255,10 +255,31 @@ def status_of(fit: StructuredFit, optimum: Optimum, agreed: int, tried: int) -> 
                 notes.append(f"{names[i]} in {term.text} is {said}, on the boundary")
         notes += _precision_notes(solution, k, term.text)
     notes += _precision_notes(solution, -1, "the residual")
-    verdict = "not converged" if not optimum.converged else "boundary" if notes else "converged"
+    edges = bool(notes)
+    notes += _identifiability(fit)
+    verdict = "not converged" if not optimum.converged else "boundary" if edges else "converged"
     if tried > 1:
         notes.append(f"{agreed} of {tried} starts reached this optimum, and none a better one")
     return Status(verdict, optimum.predicted_decrease, optimum.iterations, tuple(dict.fromkeys(notes)))
+
+
+def _identifiability(fit: StructuredFit) -> list[str]:
+    """In words, the components that this design cannot separate."""
+    out = []
+    flat = fit.solution.information.flat
+    for direction in flat:
+        changes = [float(direction @ row.slope) for row in fit._components]
+        largest = max(map(abs, changes), default=0.0)
+        named = [
+            f"{row.term} of {row.group}" if row.group != row.term else row.group
+            for row, change in zip(fit._components, changes, strict=True)
+            if abs(change) > 1e-3 * largest
+        ]
+        out.append(
+            f"not identifiable: the criterion does not change along a combination of {', '.join(named)}: these "
+            "data cannot tell them apart; hold one of them (fixed_parameters=) or leave a term out"
+        )
+    return out
 
 
 def _precision_notes(solution: Solution, k: int, text: str) -> list[str]:

@@ -60,7 +60,7 @@ class StructuredFit(MixedFit):
     def _components(self) -> list[_Row]:
         groups = [t.group for t in self.labels.terms]
         return [
-            _Row(groups[r.term] if r.term >= 0 else "Residual", r.name, r.value, r.slope, r.bound)
+            _Row(groups[r.term] if r.term >= 0 else "Residual", r.name, r.value, r.slope, r.bound, r.apart)
             for r in self._reported
         ]
 
@@ -74,7 +74,7 @@ class StructuredFit(MixedFit):
         covariance = self.solution.information.covariance
         rows = self._components
         errors = [
-            float(np.sqrt(max(r.slope @ covariance @ r.slope, 0.0))) if r.bound in "PUC" else float("nan")
+            float(np.sqrt(max(r.slope @ covariance @ r.slope, 0.0))) if r.bound in "PUC" and r.apart else np.nan
             for r in rows
         ]
         return {
@@ -184,7 +184,8 @@ class StructuredFit(MixedFit):
 class _Row:
     """A row of `variance_components` under its names."""
 
-    __slots__ = ("bound", "group", "slope", "term", "value")
+    __slots__ = ("apart", "bound", "group", "slope", "term", "value")
 
-    def __init__(self, group: str, term: str, value: float, slope: np.ndarray, bound: str):
+    def __init__(self, group: str, term: str, value: float, slope: np.ndarray, bound: str, apart: bool):
         self.group, self.term, self.value, self.slope, self.bound = group, term, value, slope, bound
+        self.apart = apart

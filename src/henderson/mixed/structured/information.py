@@ -14,7 +14,8 @@ import numpy as np
 
 from ...sparse.threads import one_blas_thread
 from .criterion import evaluate, evaluate_surely
-from .derivatives import derivatives, score, working_products
+from .derivatives import derivatives, score, symmetric_times, working_products
+from .flat import flat_directions
 from .optimise import pivots_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Information:
     """d phi / d (theta, log s2), (len(phi), k + 1)."""
     regular: np.ndarray
     """(k,): entries of theta that are not on a boundary."""
+    flat: np.ndarray
+    """(d, k + 1): directions of (theta, log s2) along which V does not move: no data on this design say anything of them."""
     kind: str
     """"observed" or "average"."""
 
@@ -59,6 +62,7 @@ def _information(solution: Solution) -> Information:
     hessian = _observed(solution, regular) if kind == "observed" else None
     if hessian is None:
         kind, hessian = "average", _average(solution)
+    flat = flat_directions(problem, solution.factorised(), _average(solution), regular)
     joint = np.zeros((k + 1, k + 1))
     joint[: len(hessian), : len(hessian)] = hessian
     if problem.profiled and known:
@@ -70,16 +74,22 @@ def _information(solution: Solution) -> Information:
     keep = np.flatnonzero(np.append(regular, known))
     covariance = np.zeros((k + 1, k + 1))
     if len(keep):
-        covariance[np.ix_(keep, keep)] = 2.0 * _pseudo_inverse(joint[np.ix_(keep, keep)])
+        covariance[np.ix_(keep, keep)] = 2.0 * _pseudo_inverse(joint[np.ix_(keep, keep)], flat[:, keep])
     phi_slopes = np.zeros((len(layout.source), k + 1))
     jacobian = layout.jacobian(theta)
     phi_slopes[:, : jacobian.shape[1]] = jacobian
-    return Information(covariance, _vcov_slopes(solution, k), phi_slopes, regular, kind)
+    return Information(covariance, _vcov_slopes(solution, k), phi_slopes, regular, flat, kind)
 
 
-def _pseudo_inverse(matrix: np.ndarray) -> np.ndarray:
+def _pseudo_inverse(matrix: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """The inverse on what is orthogonal, parameters scaled alike, to the flat directions and to what has no curvature."""
     size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    values, vectors = np.linalg.eigh(matrix / np.outer(size, size))
+    scaled = matrix / np.outer(size, size)
+    if len(flat):
+        basis, _ = np.linalg.qr((flat * size).T)
+        off = np.eye(len(size)) - basis @ basis.T
+        scaled = off @ scaled @ off
+    values, vectors = np.linalg.eigh(scaled)
     good = values > 1e-10 * max(float(values.max(initial=0.0)), 1e-300)
     inverse = (vectors[:, good] / values[good]) @ vectors[:, good].T
     return inverse / np.outer(size, size)
@@ -95,6 +105,11 @@ def _regular(solution: Solution) -> np.ndarray:
         solution.theta[: layout.n_free] < upper[: layout.n_free] - _AT_BOUND
     )
     for part in layout.parts:
+        if part.kind == "K" and not np.any(solution.point.factors[part.term]):
+            # The correlation of effects that are all zero.
+            for i in range(part.at.start, part.at.stop):
+                if layout.source[i] >= 0:
+                    out[layout.source[i]] = False
         if part.kind != "T":
             continue
         structure = model.terms[part.term].structure
@@ -163,8 +178,6 @@ def _vcov_slopes(solution: Solution, k: int) -> np.ndarray:
         b = g[system.offsets[part.term] : system.offsets[part.term + 1]]
         if part.kind == "K":
             assert term.precision is not None
-            from .derivatives import symmetric_times
-
             wide = b.reshape(term.q, term.r * p)
             for a, slope in zip(range(part.at.start, part.at.stop), d, strict=True):
                 moved = symmetric_times(term.precision.rows, term.precision.cols, slope, wide)

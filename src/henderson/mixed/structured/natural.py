@@ -3,7 +3,7 @@ slope in (theta, log s2) for the delta method, and the bound it sits on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,8 @@ class Reported:
     value: float
     slope: np.ndarray
     bound: str
+    apart: bool = True
+    """False where these data cannot tell it from others: it has no standard error."""
 
 
 def reported(solution: Solution, effects: list[tuple[str, ...]]) -> list[Reported]:
@@ -42,7 +44,14 @@ def reported(solution: Solution, effects: list[tuple[str, ...]]) -> list[Reporte
         slope[-1] = solution.scale2
         held = solution.problem.log_s2 is not None
         out.append(Reported(-1, "R", "Residual", solution.scale2, slope, "F" if held else "P"))
-    return out
+    return [replace(row, apart=not _moves(row, information)) for row in out]
+
+
+def _moves(row: Reported, information) -> bool:
+    """Whether the row's value changes along a direction that the data say nothing of."""
+    slope = row.slope
+    size = max(abs(row.value), 1e-300)
+    return bool(np.any(np.abs(information.flat @ slope) > 1e-6 * max(float(np.abs(slope).max(initial=0.0)), 1e-12 * size)))
 
 
 def user_theta(solution: Solution, k: int) -> tuple[np.ndarray, np.ndarray]:

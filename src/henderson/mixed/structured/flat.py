@@ -1,0 +1,78 @@
+"""Directions of the parameters that move V by nothing but its scale: what no response could tell apart (see `mixed.flat`).
+
+The average information of the data at hand raises the suspicion; the proof is that of random responses beside it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..rules import FLAT
+from .criterion import Point, Problem
+from .derivatives import Score, score, working_products
+
+_SUSPECTED = 1e-7
+_NONE = 1e-18
+
+
+def flat_directions(
+    problem: Problem, point: Point, average_information: np.ndarray, which: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """Directions in (theta, log s2), rows (d, n_free + 1), among the entries `which` (n_free,) of theta, at the point last
+    evaluated."""
+    k, keep = problem.layout.n_free, np.flatnonzero(which)
+    if not len(keep) or not _suspected(average_information[np.ix_(keep, keep)]):
+        return np.zeros((0, k + 1))
+    information = average_information[np.ix_(keep, keep)] * point.s2
+    rng = np.random.default_rng(seed)
+    for _ in range(2 + max((t.m for t in problem.model.terms), default=0)):
+        information = information + _probe(problem, point, rng)[np.ix_(keep, keep)]
+    diagonal = np.diag(information)
+    dead = diagonal <= _NONE * max(float(diagonal.max(initial=0.0)), 1e-300)
+    scale = np.sqrt(np.where(dead, 1.0, diagonal))
+    scaled = information / np.outer(scale, scale)
+    scaled[dead], scaled[:, dead] = 0.0, 0.0
+    values, vectors = np.linalg.eigh(scaled)
+    found = vectors[:, np.abs(values) < FLAT * 10].T / scale
+    rows = np.zeros((len(found), k + 1))
+    rows[:, keep] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-300)
+    if problem.profiled and len(found):
+        # The residual variance moves along so that V stays what it is.
+        share = working_products(problem, point, score(problem, point))[1] / point.s2
+        rows[:, k] = -rows[:, :k] @ share / problem.nu
+    return rows
+
+
+def _suspected(information: np.ndarray) -> bool:
+    diagonal = np.abs(np.diag(information))
+    if diagonal.min() <= 1e-14 * max(float(diagonal.max()), 1.0):
+        return True
+    scale = np.sqrt(diagonal)
+    values = np.abs(np.linalg.eigvalsh(information / np.outer(scale, scale)))
+    return bool(values.min() < _SUSPECTED * values.max())
+
+
+def _probe(problem: Problem, point: Point, rng: np.random.Generator) -> np.ndarray:
+    """Average information of one random response, times s2, the scale profiled out where it is."""
+    system, model = problem.system, problem.model
+    g = np.asarray(system.z @ rng.normal(size=system.z.shape[1])) + rng.normal(size=len(model.y))
+    weighted = system.precision_times(g)
+    rhs = np.concatenate([system.from_effects((system.z.T @ weighted)[:, None])[:, 0], model.x.T @ weighted])
+    solved = system.solve(rhs[:, None])[:, 0]
+    e = g - system.fitted(solved[: system.q], solved[system.q :])
+    weighted_e = system.precision_times(e)
+    pulled = system.z.T @ weighted_e
+    b = [
+        solved[lo:hi].reshape(t.q, t.r)
+        for t, lo, hi in zip(system.terms, system.offsets[:-1], system.offsets[1:], strict=True)
+    ]
+    z = [
+        pulled[lo:hi].reshape(t.q, t.m)
+        for t, lo, hi in zip(system.terms, system.u_offsets[:-1], system.u_offsets[1:], strict=True)
+    ]
+    none = np.zeros(0)
+    raw, share = working_products(problem, point, Score(none, none, [], b, e, weighted_e, z))
+    squared = float(g @ weighted_e)
+    if problem.profiled and squared > 0:
+        raw = raw - np.outer(share, share) / squared
+    return raw
