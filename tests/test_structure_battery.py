@@ -4,6 +4,7 @@ reported parameters alone; derivatives against differences; the laws of the cont
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from henderson.errors import ModelError
-from henderson.structures import make
+from henderson import structures
+from henderson.errors import FormulaError, ModelError
+from henderson.structures import Correlated, Correlation, Parameter, make
 
 
 class Case(NamedTuple):
@@ -31,7 +33,10 @@ class Case(NamedTuple):
 
     def __str__(self):
         given = "".join(f" {k}={v}" for k, v in self.options.items())
-        return f"{self.name}{self.m}{given}{'' if self.coordinates is None else ' at places'}"
+        places = (
+            "" if self.coordinates is None else f" in {np.reshape(self.coordinates, (self.m, -1)).shape[1]}d"
+        )
+        return f"{self.name}{self.m}{given}{places}"
 
 
 # -- the formulas --------------------------------------------------------------------------------------------
@@ -76,7 +81,66 @@ def factor_analytic(values, m, coordinates, options):
     return loadings @ loadings.T + np.diag(list(rest) or np.zeros(m))
 
 
+def toeplitz(values, m, coordinates, own):
+    sd, rho = _sd(values, m, own)
+    r = [[1.0 if a == b else rho[abs(a - b) - 1] for a in range(m)] for b in range(m)]
+    return np.outer(sd, sd) * np.array(r)
+
+
+def antedependence(values, m, coordinates, options):
+    sd, neighbours = _sd(values, m, True)
+    r = [[np.prod(neighbours[min(a, b) : max(a, b)]) for a in range(m)] for b in range(m)]
+    return np.outer(sd, sd) * np.array(r)
+
+
+def correlations(values, m, coordinates, options):
+    r = us(np.append(np.ones(m), values[1:]), m, coordinates, options)
+    return values[0] * r
+
+
+def matern(d, scale, nu):
+    """Abramowitz & Stegun 10.2.15-17 for nu = n + 1/2; the integral of 9.6.25 otherwise."""
+    x = d / scale
+    if nu == 1.5:
+        return (1 + x) * np.exp(-x)
+    if nu == 0.5:
+        return np.exp(-x)
+    if x == 0:
+        return 1.0
+    # K_nu(x) = integral over u > 0 of exp(-x cosh u) cosh(nu u), by Simpson's rule.
+    u = np.linspace(0.0, np.arccosh(1.0 + 750.0 / x), 20001)
+    y = np.exp(-x * np.cosh(u) + nu * u) * (1 + np.exp(-2 * nu * u)) / 2
+    bessel = (u[1] / 3) * (y[0] + y[-1] + 4 * y[1::2].sum() + 2 * y[2:-1:2].sum())
+    return 2 ** (1 - nu) / math.gamma(nu) * x**nu * bessel
+
+
+FUNCTIONS = {
+    "ou": lambda d, v: v[0] ** d,
+    "exp": lambda d, v: np.exp(-d / v[0]),
+    "gau": lambda d, v: np.exp(-((d / v[0]) ** 2)),
+    "sph": lambda d, v: (1 - 1.5 * d / v[0] + 0.5 * (d / v[0]) ** 3) if d < v[0] else 0.0,
+    "ratio": lambda d, v: 1 / (1 + (d / v[0]) ** 2),
+    "lin": lambda d, v: max(1 - d / v[0], 0.0),
+}
+
+
+def over_distance(name):
+    def dense(values, m, coordinates, options):
+        at = np.reshape(coordinates, (m, -1))
+        d = np.sqrt(((at[:, None] - at) ** 2).sum(axis=2))
+        if name == "mat":
+            nu = options.get("nu", values[-1])
+            r = [[matern(x, values[1], nu) for x in row] for row in d]
+        else:
+            r = [[FUNCTIONS[name](x, values[1:]) for x in row] for row in d]
+        return values[0] * np.array(r)
+
+    return dense
+
+
 GAPS = np.array([2.0, 3.0, 7.0, 8.0])
+FIELD = np.array([[0, 0], [1, 0], [0, 2], [3, 1], [2, 4], [5, 5], [4, 1]], dtype=float)
+SPACE = np.array([[0, 0, 0], [1, 0, 1], [0, 2, 3], [3, 1, 1], [2, 4, 0], [5, 5, 2]], dtype=float)
 SHUFFLED = np.array([[4.0], [1.0], [9.0], [6.0], [5.0]])
 
 CASES = [
@@ -93,6 +157,18 @@ CASES = [
         Case("ar1h", m, lambda v, m, c, o: powers(v, m, c, True), {}, c)
         for m, c in ((2, None), (4, None), (5, SHUFFLED))
     ),
+    *(Case("toep", m, lambda v, m, c, o: toeplitz(v, m, c, False)) for m in (2, 3, 6)),
+    *(Case("toeph", m, lambda v, m, c, o: toeplitz(v, m, c, True)) for m in (2, 5)),
+    *(Case("ante1", m, antedependence) for m in (2, 5)),
+    *(Case("cor", m, correlations) for m in (2, 4)),
+    *(Case(name, 5, over_distance(name), {}, SHUFFLED) for name in FUNCTIONS),
+    *(Case(name, 2, over_distance(name), {}, np.array([3.0, 5.0])) for name in ("ou", "exp", "gau", "sph")),
+    *(Case(name, 7, over_distance(name), {}, FIELD) for name in ("exp", "gau", "sph")),
+    Case("exp", 6, over_distance("exp"), {}, SPACE),
+    *(Case("mat", 5, over_distance("mat"), {"nu": nu}, SHUFFLED) for nu in (0.5, 0.8, 1.5)),
+    Case("mat", 7, over_distance("mat"), {"nu": 1.5}, FIELD),
+    Case("mat", 5, over_distance("mat"), {}, SHUFFLED),
+    Case("mat", 7, over_distance("mat"), {}, FIELD),
     *(Case("fa", m, factor_analytic, {"k": k}) for m, k in ((3, 1), (5, 1), (6, 2), (8, 3))),
     *(Case("rr", m, factor_analytic, {"k": k}) for m, k in ((2, 1), (5, 1), (5, 2), (4, 4))),
 ]
@@ -117,8 +193,12 @@ def spd(m, seed):
     return (z.T @ z) * np.outer(size, size) / (3 * m)
 
 
-def relative(structure, theta, h=1e-6):
-    return [h * max(1.0, abs(t)) for t in theta]
+def differences(function, theta, a, h=1e-3):
+    """By five points: an error of h^4 / 30 times the fifth derivative."""
+    step = np.zeros(len(theta))
+    step[a] = h
+    at = [function(theta + k * step) for k in (-2, -1, 1, 2)]
+    return (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h)
 
 
 # -- the contract --------------------------------------------------------------------------------------------
@@ -140,10 +220,8 @@ def test_derivatives_are_differences(case):
         ours = structure.derivatives(theta)
         assert ours.shape == (structure.n_parameters, *structure.pattern.shape)
         for a in range(structure.n_parameters):
-            step = np.zeros(len(theta))
-            step[a] = 1e-5
-            differences = (structure.factor(theta + step) - structure.factor(theta - step)) / 2e-5
-            np.testing.assert_allclose(ours[a], differences, rtol=1e-6, atol=2e-8)
+            expected = differences(structure.factor, theta, a)
+            np.testing.assert_allclose(ours[a], expected, rtol=1e-7, atol=1e-8)
 
 
 @every
@@ -154,11 +232,9 @@ def test_second_derivatives_are_differences_of_the_first(case):
         ours = structure.second(theta, slope)
         assert ours.shape == (structure.n_parameters, structure.n_parameters)
         for a in range(structure.n_parameters):
-            step = np.zeros(len(theta))
-            step[a] = 1e-4
-            change = structure.derivatives(theta + step) - structure.derivatives(theta - step)
-            expected = np.einsum("bij,ij->b", change, slope) / 2e-4
-            np.testing.assert_allclose(ours[a], expected, rtol=1e-5, atol=1e-6)
+            change = differences(structure.derivatives, theta, a, 2e-3)
+            expected = np.einsum("bij,ij->b", change, slope)
+            np.testing.assert_allclose(ours[a], expected, rtol=1e-6, atol=1e-7)
 
 
 @every
@@ -178,7 +254,9 @@ def test_pattern_is_where_t_may_differ_from_zero(case):
         found |= structure.factor(theta) != 0
         for d in structure.derivatives(theta):
             assert not d[~structure.pattern].any()
-    np.testing.assert_array_equal(found, structure.pattern)
+    assert not (found & ~structure.pattern).any()
+    if case.name != "neighbours":
+        np.testing.assert_array_equal(found, structure.pattern)  # no more room than is needed
 
 
 @every
@@ -193,10 +271,8 @@ def test_reported_parameters_and_back(case):
         slopes = structure.natural_slopes(theta)
         assert slopes.shape == (len(values), len(theta))
         for a in range(len(theta)):
-            step = np.zeros(len(theta))
-            step[a] = 1e-6
-            change = (structure.natural(theta + step) - structure.natural(theta - step)) / 2e-6
-            np.testing.assert_allclose(slopes[:, a], change, rtol=1e-5, atol=1e-7)
+            change = differences(structure.natural, theta, a)
+            np.testing.assert_allclose(slopes[:, a], change, rtol=1e-7, atol=1e-9)
 
 
 @every
@@ -330,6 +406,13 @@ EDGES = [
         [2.0, 0.0, 1.0, 1.0],
         {1: "estimated as 0", 3: "estimated as 1"},
     ),
+    (Case("ante1", 3, antedependence), [2.0, 1.0, 3.0, -1.0, 0.5], {3: "estimated as -1"}),
+    (
+        Case("cor", 3, correlations),
+        [2.0, -0.5, -0.5, -0.5],
+        {k: "estimated in a correlation of rank 2 of 3" for k in (1, 2, 3)},
+    ),
+    (Case("cor", 3, correlations), [2.0, 1.0, 0.3, 0.3], {1: "estimated as 1"}),
     (Case("us", 2, us), [1.0, 4.0, -2.0], {2: "estimated with a correlation of -1"}),
     (
         Case("us", 3, us),
@@ -354,10 +437,166 @@ def test_edges(case, values, said):
     assert np.isfinite(structure.natural_slopes(theta)).all()
     slopes = structure.derivatives(theta)
     for a in range(len(theta)):
-        step = np.zeros(len(theta))
-        step[a] = 1e-5
-        differences = (structure.factor(theta + step) - structure.factor(theta - step)) / 2e-5
-        np.testing.assert_allclose(slopes[a], differences, atol=1e-8)
+        np.testing.assert_allclose(slopes[a], differences(structure.factor, theta, a), atol=1e-9)
+
+
+def test_singular_toeplitz():
+    """Partial correlations of 1 cannot be given, but can be come to: T is smooth through them."""
+    structure = make("toep", 4)
+    theta = np.array([1.5, 0.4, np.pi / 2, 0.3])
+    t = structure.factor(theta)
+    rho = structure.natural(theta)[1:]
+    np.testing.assert_allclose(rho[1], 2 * rho[0] ** 2 - 1 + 2 * (1 - rho[0] ** 2))  # a_2 = 1
+    np.testing.assert_allclose(t @ t.T, toeplitz(structure.natural(theta), 4, None, False), atol=1e-14)
+    assert dict(structure.edges(theta)) == dict.fromkeys(
+        (1, 2, 3), "estimated in a singular correlation matrix"
+    )
+    for a in range(4):
+        expected = differences(structure.factor, theta, a)
+        np.testing.assert_allclose(structure.derivatives(theta)[a], expected, atol=1e-9)
+    with pytest.raises(
+        ModelError, match=r"toep: .* not positive definite together: that at lag 2 cannot be -0.9"
+    ):
+        structure.from_natural(np.array([1.0, 0.9, -0.9, 0.0]))
+
+
+@pytest.mark.parametrize(
+    "name, low, high",
+    [
+        ("ou", "estimated as 1", "estimated as 0"),
+        *(
+            (name, "estimated as infinite", "estimated as none over the shortest distance, 1")
+            for name in ("exp", "gau", "sph")
+        ),
+    ],
+)
+def test_ranges_at_their_bounds(name, low, high):
+    """An endless range is one effect for all places, a short one independent effects."""
+    structure = make(name, 5, None, SHUFFLED)
+    at = np.array([1.0, structure.lower[1]])
+    t = structure.factor(at)
+    np.testing.assert_allclose(t @ t.T, 1.0, atol=2e-5)
+    assert structure.edges(at) == [(1, low)]
+    at[1] = structure.upper[1]
+    t = structure.factor(at)
+    np.testing.assert_allclose(t @ t.T, np.eye(5), atol=2e-8)
+    assert structure.edges(at) == [(1, high)]
+
+
+def test_smoothness_at_its_bounds():
+    structure = make("mat", 7, None, FIELD)
+    inside = structure.from_natural(np.array([1.0, 2.0, 1.0]))
+    assert structure.edges(inside) == []
+    said = [structure.edges(np.append(inside[:2], bound[2])) for bound in (structure.lower, structure.upper)]
+    assert said == [
+        [(2, "estimated as 0.05, the roughest there is")],
+        [(2, "estimated as 30, as smooth as gau")],
+    ]
+
+
+def test_negative_deviations_of_ante1_are_negative_correlations():
+    structure = make("ante1", 4)
+    theta = np.array([1.0, -2.0, 0.5, 1.5, 0.3, 0.6, -0.2])
+    t = structure.factor(theta)
+    values = structure.natural(theta)
+    assert np.sign(values[4:]).tolist() == [-1, -1, -1]
+    np.testing.assert_allclose(t @ t.T, antedependence(values, 4, None, {}), atol=1e-14)
+
+
+def test_correlations_near_one_keep_their_digits():
+    """1 - r of 1e-9: the second column of L is sqrt(2 (1 - r)) to more digits than 1 - r has in r."""
+    structure = make("gau", 2, None, np.array([0.0, 1.0]))
+    theta = np.array([1.0, max(structure.lower[1], 3.2e-3)])
+    reach = structure.natural(theta)[1]
+    expected = np.sqrt(-np.expm1(-2.0 / reach**2))
+    np.testing.assert_allclose(structure.factor(theta)[1, 1], expected, rtol=1e-13)
+
+
+# -- a structure of one's own ---------------------------------------------------------------------------------
+
+
+class Tridiagonal(Correlation):
+    """Neighbours are correlated, others are not: positive definite for |rho| < 1 / (2 cos(pi / (m + 1)))."""
+
+    parameters = (Parameter("rho"),)
+
+    def __init__(self, m):
+        self.m = m
+        self.upper = np.array([0.5 / np.cos(np.pi / (m + 1))])
+        self.lower = -self.upper
+
+    def matrix(self, t):
+        return np.eye(self.m) + t[0] * (np.eye(self.m, k=1) + np.eye(self.m, k=-1))
+
+
+def tridiagonal(values, m, coordinates, own):
+    sd, rho = _sd(values, m, own)
+    return np.outer(sd, sd) * (np.eye(m) + rho[0] * (np.eye(m, k=1) + np.eye(m, k=-1)))
+
+
+@pytest.fixture
+def own_structure():
+    from henderson.formula.structures import LEFT
+    from henderson.structures import registry
+
+    structures.register(
+        "neighbours",
+        lambda m, options, coordinates: Correlated("neighbours", Tridiagonal(m), options.get("each", False)),
+        {"each": "flag"},
+    )
+    yield
+    del registry._OWN["neighbours"], LEFT["neighbours"]
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        test_sigma_is_the_formula_of_the_reported_parameters,
+        test_derivatives_are_differences,
+        test_second_derivatives_are_differences_of_the_first,
+        test_scaling_parameters_carry_the_size_of_t,
+        test_pattern_is_where_t_may_differ_from_zero,
+        test_reported_parameters_and_back,
+        test_names_and_units_of_what_is_reported,
+        test_start_is_exact_where_the_structure_holds_the_covariance,
+        test_start_from_any_covariance_is_inside,
+        test_changes_of_the_effects_stay_in_the_structure,
+        test_no_variance_is_a_value,
+        test_bounds_are_values,
+        test_impossible_variances_are_refused_in_words,
+    ],
+    ids=lambda law: law.__name__,
+)
+@pytest.mark.parametrize("each", [False, True])
+def test_a_correlation_of_ones_own_passes_the_battery(own_structure, each, law):
+    law(Case("neighbours", 4, lambda v, m, c, o: tridiagonal(v, m, c, o["each"]), {"each": each}))
+
+
+def test_registered_names_are_read_in_formulas(own_structure):
+    from henderson.formula import parse
+
+    term = parse("y ~ x + neighbours(0 + time | subject, each=True)").random[0]
+    assert (term.structure, term.options) == ("neighbours", {"each": True})
+    with pytest.raises(FormulaError, match="neighbours has no option 'eac'"):
+        parse("y ~ x + neighbours(0 + time | subject, eac=True)")
+    assert make("neighbours", 1).name == "us"
+    assert "neighbours" in structures.names()
+    values = make("neighbours", 3).from_natural
+    with pytest.raises(ModelError, match=r"neighbours: rho is between -0\.7071 and 0\.7071, not 0\.8"):
+        values(np.array([1.0, 0.8]))
+
+
+def test_names_that_cannot_be_registered():
+    for name, match in (
+        ("us", "'us' already"),
+        ("fa", "'fa' already"),
+        ("arma", "'arma' already"),
+        ("my own", "cannot be written in a formula"),
+    ):
+        with pytest.raises(ModelError, match=match):
+            structures.register(name, lambda m, options, coordinates: make("us", m))
+    with pytest.raises(ModelError, match="factory of 'mine' is a function"):
+        structures.register("mine", 3)
 
 
 # -- what is refused ------------------------------------------------------------------------------------------
@@ -387,6 +626,13 @@ def test_names_and_options():
 def test_places():
     refused("2.5 is not whole: write ou", "ar1", 3, None, np.array([1.0, 2.5, 4.0]))
     refused("two effects are in one place, 4", "ar1", 3, None, np.array([1.0, 4.0, 4.0]))
+    refused("ou needs the places of its effects", "ou", 3)
+    refused("ou takes one coordinate, not 2", "ou", 7, None, FIELD)
+    refused("gau takes up to 3 coordinates, not 4", "gau", 5, None, np.arange(20.0).reshape(5, 4))
+    refused("nu is between 0 and 100, not -1", "mat", 5, {"nu": -1.0}, SHUFFLED)
+    refused(
+        "mat: its effects are all the same distance apart.* give nu", "mat", 2, None, np.array([1.0, 4.0])
+    )
     refused("3 effects and 2 places", "ar1", 3, None, np.array([1.0, 4.0]))
     refused("place of effect 2 is not a number", "ar1", 3, None, np.array([1.0, np.nan, 4.0]))
 
@@ -397,6 +643,13 @@ def test_places():
         ("cs", 5, [1.0, -0.3], "cs: rho of 5 effects is between -1/4 = -0.25 and 1, not -0.3"),
         ("csh", 2, [1.0, 1.0, 1.2], "csh: rho .* not 1.2"),
         ("ar1", 3, [1.0, -1.1], "ar1: phi is between -1 and 1, not -1.1"),
+        (
+            "ante1",
+            3,
+            [1.0, 1.0, 1.0, 0.5, -1.5],
+            "ante1: the correlation of effects 2 and 3 is between -1 and 1, not -1.5",
+        ),
+        ("cor", 3, [1.0, 0.9, 0.9, -0.9], "cor: .* smallest eigenvalue of their matrix is -0.8"),
         ("us", 2, [1.0, 1.0, 1.5], "us: .* smallest eigenvalue of their correlation matrix is -0.5"),
         ("us", 2, [1.0, 0.0, 0.5], "us: an effect whose variance is 0 has covariances of 0"),
         ("id", 2, [1.0, 2.0], "id: its effects share one variance, they cannot have 1 and 2: write diag"),
@@ -405,6 +658,21 @@ def test_places():
 def test_values_out_of_range(name, m, values, match):
     with pytest.raises(ModelError, match=match):
         make(name, m).from_natural(np.array(values))
+
+
+@pytest.mark.parametrize(
+    "name, values, match",
+    [
+        ("ou", [1.0, 1.0], "ou: phi.* is between 0 and 1, not 1"),
+        ("exp", [1.0, -2.0], "exp: range is positive, not -2"),
+        ("sph", [1.0, 0.0], "sph: the range is positive, not 0"),
+        ("mat", [1.0, 2.0, 50.0], "mat: the range is positive and nu between 0.05 and 30, not 2 and 50"),
+        ("gau", [1.0, np.inf], "gau: its parameters are numbers, not inf"),
+    ],
+)
+def test_ranges_out_of_range(name, values, match):
+    with pytest.raises(ModelError, match=match):
+        make(name, 5, None, SHUFFLED).from_natural(np.array(values))
 
 
 def test_even_lags_have_no_sign():

@@ -17,8 +17,6 @@ from .entries import ZERO
 from .nearest import as_correlation
 from .variances import require_variances
 
-_STEP = 1e-5
-
 
 class Correlated:
     """`correlation` (`correlation.Correlation`) with one variance for all effects, or with `own`, one for each."""
@@ -52,33 +50,19 @@ class Correlated:
         return np.concatenate([first, self._sd(theta) * slopes])
 
     def second(self, theta: np.ndarray, slope: np.ndarray) -> np.ndarray:
-        """Exact for the standard deviations; among t by central differences of dL/dt, to about ten digits."""
+        """Exact for the standard deviations; among t by differences of dL/dt, to about eight digits."""
         n, t = self.n_sd, theta[self.n_sd :]
         out = np.zeros((self.n_parameters, self.n_parameters))
         by_effect = np.einsum("aij,ij->ia", self.correlation.factor_slopes(t), slope)
         mixed = by_effect if self.own else by_effect.sum(axis=0, keepdims=True)
         out[:n, n:], out[n:, :n] = mixed, mixed.T
-        weight = self._sd(theta) * slope
-        low, high = self.correlation.lower, self.correlation.upper
-        center = np.clip(t, low + _STEP, high - _STEP) if np.all(high - low > 2.0 * _STEP) else t
-        among = np.empty((len(t), len(t)))
-        for j in range(len(t)):
-            step = np.zeros(len(t))
-            step[j] = _STEP
-            change = self.correlation.factor_slopes(center + step) - self.correlation.factor_slopes(
-                center - step
-            )
-            among[j] = np.einsum("aij,ij->a", change, weight) / (2.0 * _STEP)
-        out[n:, n:] = 0.5 * (among + among.T)
+        out[n:, n:] = self.correlation.second(t, self._sd(theta) * slope)
         return out
 
     def parameters(self, sigma: np.ndarray) -> np.ndarray:
         sd, r = as_correlation(sigma)
         if not self.own:
-            mean = float(np.mean(np.diagonal(sigma)))
-            sd = np.array([np.sqrt(max(mean, 0.0))])
-            r = sigma / mean if mean > 0 else np.eye(self.m)
-            r = r - np.diag(np.diagonal(r) - 1.0)
+            sd = np.sqrt(np.mean(sd**2, keepdims=True))
         return np.append(sd, self.correlation.start(r))
 
     def parameters_of(self, effects: tuple[str, ...]) -> tuple[Parameter, ...]:

@@ -19,6 +19,7 @@ from .nearest import least_squares, lower_triangle
 
 Array = np.ndarray
 _STEP = 1e-3
+_SMALL = 1e-5
 _IMAGINARY = 1e-30
 """Step of derivatives along the imaginary axis, exact to rounding."""
 
@@ -53,6 +54,15 @@ class Correlation(ABC):
     def factor_slopes(self, t: Array) -> Array:
         """dL/dt (len(t), m, m)."""
         return cholesky_with_slopes(self.matrix(t), self.matrix_slopes(t))[1]
+
+    def second(self, t: Array, slope: Array) -> Array:
+        """sum over L of slope (m, m) times d2L/dt2, (len(t), len(t)), by differences of `factor_slopes`."""
+
+        def gradient(at: Array) -> Array:
+            return np.einsum("aij,ij->a", self.factor_slopes(at), slope)
+
+        out = differences(gradient, t, self.lower, self.upper)
+        return 0.5 * (out + out.T)
 
     @property
     def pattern(self) -> Array:
@@ -118,6 +128,16 @@ class Analytic(Correlation):
 
     def factor_slopes(self, t: Array) -> Array:
         return self.factors(t + 1j * _IMAGINARY * np.eye(len(t))).imag / _IMAGINARY
+
+    def second(self, t: Array, slope: Array) -> Array:
+        """Two points are enough where the first derivatives are exact to rounding."""
+        k = len(t)
+        out = np.empty((k, k))
+        for j, step in enumerate(_SMALL * np.eye(k)):
+            centers = np.repeat(np.array([t + step, t - step]), k, axis=0)
+            at = self.factors(centers + 1j * _IMAGINARY * np.tile(np.eye(k), (2, 1))).imag / _IMAGINARY
+            out[j] = np.einsum("aij,ij->a", at[:k] - at[k:], slope) / (2.0 * _SMALL)
+        return 0.5 * (out + out.T)
 
     def matrix(self, t: Array) -> Array:
         factor = self.factor(t)

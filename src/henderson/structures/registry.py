@@ -23,6 +23,11 @@ _MODULES = {
     "csh": "compound",
     "ar1": "autoregressive",
     "ar1h": "autoregressive",
+    "toep": "toeplitz",
+    "toeph": "toeplitz",
+    "ante1": "antedependence",
+    "cor": "general",
+    **dict.fromkeys(("ou", "exp", "gau", "mat", "sph", "ratio", "lin"), "distance"),
     "fa": "factor_analytic",
     "rr": "reduced_rank",
 }
