@@ -62,12 +62,19 @@ class _Block:
     entry: np.ndarray
     """(entries,) which entries of A, and at[...]: where each is in blocks (nb, m_k, m_l), flat. A diagonal block has both halves."""
     at: np.ndarray
-    places: np.ndarray
-    """(nb, r_k, r_l): where T_k' A T_l is in the panels; -1 where it is structurally zero."""
+    shape: tuple[int, int, int]
+    """(nb, r_k, r_l) of T_k' A T_l; present: its flat entries that are not structurally zero; places: where those are in the panels."""
     present: np.ndarray
-    """Flat numbers of the places that are there; None where all are."""
+    places: np.ndarray
+
+    @property
+    def whole(self) -> bool:
+        """Whether no scalar is structurally zero."""
+        return len(self.places) == self.shape[0] * self.shape[1] * self.shape[2]
 
     def blocks(self, values: np.ndarray, mk: int, ml: int) -> np.ndarray:
+        if mk == ml == 1:
+            return values[self.entry].reshape(-1, 1, 1)
         out = np.zeros(len(self.rows) * mk * ml)
         out[self.at] = values[self.entry]
         return out.reshape(len(self.rows), mk, ml)
@@ -139,9 +146,7 @@ class Equations:
         positions = self.symbolic.positions
         self._blocks = []
         for (k, l, own, lk, ll, entry, at), (r, c, shape, present) in zip(found, wanted, strict=True):
-            places = np.full(int(np.prod(shape)), -1, dtype=np.int64)
-            places[present] = positions(r, c)
-            self._blocks.append(_Block(k, l, own, lk, ll, entry, at, places.reshape(shape), present))
+            self._blocks.append(_Block(k, l, own, lk, ll, entry, at, shape, present, positions(r, c)))
         self._prior_places = [(k, positions(r, c)) for k, r, c in self._priors]
         self._own_places = []
         for (k, r, c), term in zip(within, self.terms, strict=True):
@@ -151,9 +156,7 @@ class Equations:
             self._own_places.append(places)
         del self._priors
         self._border_places = [
-            positions(np.tile(tail, t.q * t.r), np.repeat(np.arange(lo, lo + t.q * t.r), self._border)).reshape(
-                t.q, t.r, self._border
-            )
+            positions(np.tile(tail, t.q * t.r), np.repeat(np.arange(lo, lo + t.q * t.r), self._border))
             for t, lo in zip(self.terms, self.offsets, strict=False)
         ]
         self._corner_index = np.tril_indices(self._border)
@@ -292,12 +295,12 @@ class Equations:
         for block in self._blocks:
             tk, tl = values.factors[block.k], values.factors[block.l]
             scaled = _two_sided(block.blocks(self._a, len(tk), len(tl)), tk, tl)
-            panels[block.places.ravel()[block.present]] = scaled.ravel()[block.present]
+            panels[block.places] = scaled.ravel() if block.whole else scaled.ravel()[block.present]
         for k, places in self._prior_places:
             precision, r = values.precisions[k], self.terms[k].r
             panels[places] += 1.0 if precision is None else np.repeat(precision, r)
         for k, places in enumerate(self._border_places):
-            panels[places] = self._scaled_border(k, values.factors[k])
+            panels[places] = self._scaled_border(k, values.factors[k]).ravel()
         panels[self._corner_places] = self._corner[self._corner_index]
         if sparse.factor(self.symbolic, panels, threads=self._threads) >= 0:
             return None
@@ -384,16 +387,17 @@ class Equations:
 
     def _inverse_block(self, block: _Block) -> np.ndarray:
         assert self._inverse is not None
-        if len(block.present) == block.places.size:
-            return self._inverse[block.places]
-        out = np.zeros(block.places.size)
-        out[block.present] = self._inverse[block.places.ravel()[block.present]]
-        return out.reshape(block.places.shape)
+        if block.whole:
+            return self._inverse[block.places].reshape(block.shape)
+        out = np.zeros(int(np.prod(block.shape)))
+        out[block.present] = self._inverse[block.places]
+        return out.reshape(block.shape)
 
     def _inverse_border(self, k: int) -> np.ndarray:
         """(q, r, p): C^-1 between term k and X."""
         assert self._inverse is not None
-        return self._inverse[self._border_places[k][:, :, : self.p]]
+        term = self.terms[k]
+        return self._inverse[self._border_places[k]].reshape(term.q, term.r, self._border)[:, :, : self.p]
 
     def traces(self) -> list[np.ndarray]:
         """M_k (m, r) = sum over levels of the (level, level) blocks of A Lambda C^-1: tr(C^-1 dC/dT_k) = 2 <M_k, dT_k>."""
@@ -416,6 +420,9 @@ class Equations:
         if self._inverted and self.p:
             for k, term in enumerate(self.terms):
                 border = self._u_border[self.u_offsets[k] : self.u_offsets[k + 1], : self.p]
+                if factors[k].shape == (1, 1):
+                    out[k] += np.vdot(border, self._inverse_border(k)[:, 0])
+                    continue
                 border = border.reshape(term.q, term.m, self.p)
                 out[k] += np.tensordot(border, self._inverse_border(k), axes=([0, 2], [0, 2]))
         return out

@@ -45,6 +45,9 @@ def moment_sizes(model: Model) -> tuple[list[np.ndarray], float]:
     sizes = []
     for between, count, mean_square, q in shares:
         share = np.maximum((between - residual * count) / model.n, 0.04 * residual / np.sqrt(q))
+        if model.n - count.sum() < 0.05 * model.n:
+            # One record a level: its sums of squares say nothing of the levels.
+            share = np.full_like(share, 0.5 * residual / (len(shares) * len(share)))
         share = np.where(mean_square > 0, share / np.maximum(mean_square, 1e-300), share)
         sizes.append((1.0 + 4.0 / np.sqrt(q)) * np.minimum(share, 4.0 / np.maximum(mean_square, 1e-3)))
     return sizes, residual
