@@ -319,6 +319,19 @@ def test_start_from_any_covariance_is_inside(case):
 
 
 @every
+def test_start_from_uncorrelated_effects_is_a_place_to_start_from(case):
+    """Starting values are often variances alone. Nothing may then be at an edge, where the criterion is flat."""
+    structure = case.make()
+    variances = np.exp(np.random.default_rng(3).normal(size=case.m))
+    theta = structure.parameters(np.diag(variances))
+    assert np.isfinite(theta).all() and structure.edges(theta) == []
+    t = structure.factor(theta)
+    assert np.linalg.matrix_rank(t) == min(t.shape)
+    assert 0.3 < np.trace(t @ t.T) / np.sum(variances) < 3.0
+    assert np.all(np.diagonal(t @ t.T) > 0.1 * variances.min())
+
+
+@every
 def test_changes_of_the_effects_stay_in_the_structure(case):
     structure = case.make()
     rng = np.random.default_rng(2)
@@ -685,8 +698,9 @@ def test_even_lags_have_no_sign():
 # -- factor analysis ------------------------------------------------------------------------------------------
 
 
-def test_starts_of_fa_differ_and_keep_the_diagonal():
-    structure, sigma = make("fa", 7, {"k": 2}), spd(7, 3)
+@pytest.mark.parametrize("name", ["fa", "rr"])
+def test_starts_differ_and_keep_the_diagonal(name):
+    structure, sigma = make(name, 7, {"k": 2}), spd(7, 3)
     found = structure.starts(sigma)
     assert len(found) >= 3
     np.testing.assert_array_equal(found[0], structure.parameters(sigma))

@@ -95,7 +95,7 @@ class Correlation(ABC):
         return [lower + place * (upper - lower) for place in (0.5, 0.75, 0.25)]
 
     def start(self, correlation: Array) -> Array:
-        """t inside the box with R(t) near an empirical correlation (m, m), by least squares; exact where R(t) can be that."""
+        """t inside the box with R(t) near an empirical correlation (m, m), by least squares; exact where R(t) is that."""
 
         def misfit(t: Array) -> tuple[Array, Array]:
             return (
@@ -105,9 +105,8 @@ class Correlation(ABC):
 
         sizes = [(float(np.sum(misfit(t)[0] ** 2)), k) for k, t in enumerate(self.candidates())]
         best = self.candidates()[min(sizes)[1]]
-        t, size = least_squares(misfit, best, self.lower, self.upper)
-        at_bound = np.any((t <= self.lower) | (t >= self.upper))
-        return best if at_bound and size > 1e-20 else t
+        t, _ = least_squares(misfit, best, self.lower, self.upper)
+        return t if np.all((t > self.lower) & (t < self.upper)) else best
 
     def edges(self, t: Array) -> list[tuple[int, str]]:
         """Parameters at the edge of their range: (index, "estimated as 1")."""

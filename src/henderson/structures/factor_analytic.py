@@ -19,12 +19,14 @@ from .base import Parameter, Structure
 from .entries import ZERO, Entries
 from .loadings import Rotation, lower_trapezoidal, rotate
 from .nearest import as_correlation, least_squares, lower_triangle
-from .reduced_rank import count_of_factors, empty_columns, names_of_loadings, principal, trapezoid
+from .reduced_rank import count_of_factors, empty_columns, guesses, names_of_loadings, principal, trapezoid
 from .variances import require_variances
 
 Array = np.ndarray
 _FLOOR = 0.02
 """Least specific variance of a start, as a part of the effect's variance."""
+_LITTLE = 0.02
+"""Sum of squares of the loadings of a factor (of effects of unit variance) below which it has none."""
 _EXACT = 1e-18
 _ROUNDS = 50
 _MANY = 400
@@ -77,12 +79,9 @@ class FactorAnalytic(Entries):
         equally on the first factor, and loadings at random (two, by `seed`), each with specific variances that keep the
         diagonal of sigma."""
         sd, r = as_correlation(sigma)
-        m, k = self.m, self.k
-        mean = float(np.clip((r.sum() - m) / (m * (m - 1)), 0.1, 0.9))
-        rng = np.random.default_rng(seed)
-        equal = np.column_stack([np.full(m, np.sqrt(mean)), 0.2 * rng.standard_normal((m, k - 1))])
-        guesses = [equal, *(np.sqrt(0.5 / k) * rng.standard_normal((m, k)) for _ in range(2))]
-        return [self.parameters(sigma), *(self._theta(sd, _within(guess)) for guess in guesses)]
+        common = float(np.clip((r.sum() - self.m) / (self.m * (self.m - 1)), 0.2, 0.8))
+        found = [self._theta(sd, guess) for guess in guesses(self.m, self.k, common, seed)]
+        return [self.parameters(sigma), *found]
 
     def _theta(self, sd: Array, loadings: Array) -> Array:
         """theta of loadings on the correlation scale, the rest of each variance being specific."""
@@ -107,6 +106,13 @@ class FactorAnalytic(Entries):
             unit, left = least_squares(misfit, unit, self.lower, self.upper)
             if left > _EXACT:
                 unit[self.n_loadings :] = np.maximum(np.abs(unit[self.n_loadings :]), np.sqrt(_FLOOR))
+        empty = np.sum(self.loadings(unit) ** 2, axis=0) < _LITTLE
+        if np.any(empty):
+            # Where a factor has no loadings the criterion is flat in them.
+            turned = np.where(empty, _seeds(self.m, self.k), self.loadings(unit))
+            unit = self._theta(
+                np.ones(self.m), turned * np.minimum(1.0, 0.9 / np.linalg.norm(turned, axis=1))[:, None]
+            )
         unit[self.n_loadings :] = np.abs(unit[self.n_loadings :])
         return unit * sd[self.rows]
 
@@ -156,9 +162,10 @@ def principal_factors(correlation: Array, k: int) -> Array:
     return loadings
 
 
-def _within(loadings: Array) -> Array:
-    """Rows shortened so that at least a tenth of each variance is specific."""
-    return loadings * np.minimum(1.0, np.sqrt(0.9 / np.maximum(np.sum(loadings**2, axis=1), 1e-300)))[:, None]
+def _seeds(m: int, k: int) -> Array:
+    """Loadings (m, k) for factors that have none: all alike, then waves."""
+    place = (np.arange(m) + 0.5) / m
+    return 0.4 * np.cos(np.pi * place[:, None] * np.arange(k))
 
 
 def build(name: str, m: int, options: Mapping[str, Any], coordinates: Array | None) -> Structure:

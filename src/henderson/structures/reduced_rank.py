@@ -18,6 +18,8 @@ from .loadings import Rotation, lower_trapezoidal, rotate
 from .nearest import as_correlation
 
 Array = np.ndarray
+_LITTLE = 0.05
+"""Part of an effect's variance below which a start explains none of it."""
 
 
 class ReducedRank(Entries):
@@ -46,7 +48,21 @@ class ReducedRank(Entries):
 
     def parameters(self, sigma: Array) -> Array:
         sd, r = as_correlation(sigma)
-        return lower_trapezoidal(sd[:, None] * principal(r, self.k))[self.rows, self.columns]
+        loadings, live = principal(r, self.k), sd > 0
+        if np.any(np.sum(loadings[live] ** 2, axis=1) < _LITTLE):
+            # Effects that the factors leave without variance, as where sigma is diagonal: no place to start from.
+            loadings = principal(0.7 * r + 0.3, self.k)
+        return self._theta(sd, loadings)
+
+    def starts(self, sigma: Array, seed: int = 0) -> list[Array]:
+        """Several theta near a covariance, to climb from: what `parameters` gives, loadings that are all equal on the first factor,
+        and loadings at random (two, by `seed`), each with the variances of sigma."""
+        sd = np.sqrt(np.maximum(np.diagonal(sigma), 0.0))
+        found = [self._theta(sd, guess) for guess in guesses(self.m, self.k, 1.0, seed)]
+        return [self.parameters(sigma), *found]
+
+    def _theta(self, sd: Array, loadings: Array) -> Array:
+        return lower_trapezoidal(sd[:, None] * loadings)[self.rows, self.columns]
 
     def parameters_of(self, effects: tuple[str, ...]) -> tuple[Parameter, ...]:
         return names_of_loadings(effects, self.rows, self.columns)
@@ -77,6 +93,15 @@ def principal(correlation: Array, k: int) -> Array:
     """Lambda (m, k) with Lambda Lambda' the nearest matrix of rank k to a symmetric one."""
     values, vectors = np.linalg.eigh(correlation)
     return (vectors * np.sqrt(np.maximum(values, 0.0)))[:, ::-1][:, :k]
+
+
+def guesses(m: int, k: int, explained: float, seed: int) -> list[Array]:
+    """Loadings (m, k) of which every row has `explained` for the sum of its squares: equal ones with small others, and two at
+    random."""
+    rng = np.random.default_rng(seed)
+    first = np.column_stack([np.ones(m), 0.3 * rng.standard_normal((m, k - 1))])
+    found = [first, rng.standard_normal((m, k)), rng.standard_normal((m, k))]
+    return [g * np.sqrt(explained / np.sum(g**2, axis=1, keepdims=True)) for g in found]
 
 
 def names_of_loadings(effects: tuple[str, ...], rows: Array, columns: Array) -> tuple[Parameter, ...]:
