@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from henderson.design.matrices import fixed_columns, random_blocks, structure_of
 from henderson.design.record import Design
 from henderson.design.rows import complete_rows, given_numbers, positive_weights
 from henderson.design.spec import column_records, make_spec
+from henderson.design.structured import learn_terms
 from henderson.design.summaries import summaries
 from henderson.formula import Formula
 from henderson.frame import Frame
@@ -35,6 +36,8 @@ def build(
     offset: Any = None,
     contrasts: Mapping[str, Any] | None = None,
     state: dict[str, dict[str, Any]] | None = None,
+    relationships: Mapping[str, Any] | None = None,
+    structured: bool = False,
 ) -> Design:
     """y, X and the random blocks.
 
@@ -48,6 +51,8 @@ def build(
     state : what transforms remember, where it is known already (a part of a file is built as the whole).
     contrasts : column -> "Treatment", "Sum", "Helmert", "Poly", "SAS" or "Diff", or contrasts of the user's own (see
         `contrasts.custom`).
+    relationships : from `relationships.read_relationships`.
+    structured : whether the random terms are wanted as `Design.structured`, whatever their structures; `blocks` are theirs then.
 
     Raises
     ------
@@ -60,7 +65,12 @@ def build(
     y = np.array(evaluator.numeric(formula.response))
     structure = structure_of(formula.terms, formula, evaluator)
     x_columns = fixed_columns(structure, formula, evaluator)
-    blocks, structures = random_blocks(formula, evaluator, frame, rows)
+    terms, records = None, None
+    if structured:
+        records, terms = learn_terms(formula, frame, rows, evaluator, relationships)
+        blocks, structures = tuple(term.block for term in terms), None
+    else:
+        blocks, structures = random_blocks(formula, evaluator, frame, rows)
     offsets = total_offset(formula, evaluator, offset, frame, rows)
     # The record is made when it is asked for; until then it must not keep the columns of the table alive.
     columns, state = column_records(formula, evaluator), evaluator.state
@@ -85,11 +95,28 @@ def build(
         library=frame.library,
         make_spec=lambda: (
             make_spec(
-                formula, columns, state, structure, x_columns.names, blocks, structures, *named, *arrays
+                formula,
+                columns,
+                state,
+                structure,
+                x_columns.names,
+                () if structures is None else blocks,
+                structures or (),
+                *named,
+                *arrays,
             )
+            | ({} if records is None else {"blocks": plain_records(records)})
             | complete(columns)
         ),
+        structured=terms,
     )
+
+
+def plain_records(records: Sequence[Any]) -> list[dict[str, Any]]:
+    """Records of structured terms for the spec."""
+    from henderson.design.structured_record import to_plain
+
+    return [to_plain(record) for record in records]
 
 
 def term_names(formula: Formula) -> tuple[str, ...]:

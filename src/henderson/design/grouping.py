@@ -55,7 +55,7 @@ def group(names: Sequence[str], labels: Sequence[Labels], text: str) -> Grouping
     if len(labels) == 1:
         grouping = Grouping(labels[0].codes.astype(np.int32, copy=False), parts[0], parts, None)
     else:
-        codes, combinations = _combine(labels)
+        codes, combinations = combine(labels)
         grouping = Grouping(codes, ProductLabels(parts, combinations), parts, combinations)
     if len(grouping.levels) < 2:
         raise ModelError(
@@ -65,7 +65,7 @@ def group(names: Sequence[str], labels: Sequence[Labels], text: str) -> Grouping
     return grouping
 
 
-def _combine(labels: Sequence[Labels]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def combine(labels: Sequence[Labels]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Codes (n,) of the combinations that occur, and these (q, factors) in order.
 
     One factor after the other: the number of all combinations may be more than an int64 holds.
@@ -108,7 +108,7 @@ def regroup(
         codes = coded[0]
     else:
         codes = _match_combinations(coded, [len(p) for p in parts], combinations)
-    return codes, _unknown_labels(columns, codes, rows)
+    return codes, unknown_labels(columns, codes, rows)
 
 
 def match_levels(column: Column, levels: Sequence[Label]) -> NDArray[np.int32]:
@@ -119,9 +119,10 @@ def match_levels(column: Column, levels: Sequence[Label]) -> NDArray[np.int32]:
     return place[factor.values]
 
 
-def _unknown_labels(
+def unknown_labels(
     columns: Sequence[Column], codes: NDArray[np.int32], rows: NDArray[np.intp] | None
 ) -> tuple[Label | None, ...]:
+    """Labels of the rows whose code is -1, each once; None stands for a missing value."""
     at = np.flatnonzero(codes < 0)
     if at.size == 0:
         return ()

@@ -15,6 +15,9 @@ from henderson.design.matrices import effect_matrix, fixed_columns, total_offset
 from henderson.design.record import Design, ProductLabels, RandomBlock
 from henderson.design.rows import complete_rows
 from henderson.design.spec import VERSION, read_structure
+from henderson.design.structured import rebuild_terms
+from henderson.design.structured_record import from_plain
+from henderson.design.traits import stacked_formula
 from henderson.design.values import Evaluator, Labels
 from henderson.errors import DataError
 from henderson.formula import Formula, RandomTerm, parse
@@ -66,6 +69,8 @@ def rebuild(
             f"this design was recorded by another version ({spec.get('version')}, not {VERSION})."
         )
     formula = parse(spec["formula"])
+    if len(formula.responses) > 1:
+        formula = stacked_formula(formula)
     given = spec["offset"] if offset is None else offset
     names = names_of(nodes_of(formula, response, random))
     rows, dropped = complete_rows(
@@ -74,10 +79,15 @@ def rebuild(
     evaluator = evaluator_again(spec, formula, frame, rows, names)
     x_columns = fixed_columns(read_structure(spec["structure"]), formula, evaluator)
     records = spec["blocks"] if random else []
-    blocks = tuple(
-        _block(term, record, formula, evaluator, frame, rows)
-        for term, record in zip(formula.random, records, strict=random)
-    )
+    terms = None
+    if any("sides" in record for record in records):
+        terms = rebuild_terms([from_plain(record) for record in records], formula, evaluator, frame, rows)
+        blocks = tuple(term.block for term in terms)
+    else:
+        blocks = tuple(
+            _block(term, record, formula, evaluator, frame, rows)
+            for term, record in zip(formula.random, records, strict=random)
+        )
     return Design(
         formula=formula,
         y=evaluator.numeric(formula.response) if response else None,
@@ -93,6 +103,7 @@ def rebuild(
         response=formula.response_name,
         library=frame.library,
         make_spec=lambda: dict(spec),
+        structured=terms,
     )
 
 

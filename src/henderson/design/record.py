@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from henderson.design.columns import ModelColumns
 from henderson.formula import Formula
 from henderson.frame import Label
+
+if TYPE_CHECKING:
+    from henderson.design.structured import StructuredTerm
 
 
 class ProductLabels(Sequence[str]):
@@ -114,6 +117,7 @@ class Design:
         when none).
     response : the left side as text.
     library : for `frame.give_back`.
+    structured : the random terms with their Z and structures, where they were asked for; `blocks` are theirs.
     """
 
     formula: Formula
@@ -130,6 +134,7 @@ class Design:
     response: str
     library: str
     make_spec: Callable[[], dict[str, Any]] = field(repr=False)
+    structured: tuple[StructuredTerm, ...] | None = field(default=None, repr=False)
 
     @property
     def n(self) -> int:

@@ -6,7 +6,8 @@ columns     column -> kind; for factors levels and contrast; of the fixed part a
 state       call -> what its transform remembers (means, knots, recurrence coefficients)
 structure   how the factors of each fixed term are coded
 x_names
-blocks      group, effects, factors, levels of each factor, combinations, structure of the effects
+blocks      group, effects, factors, levels of each factor, combinations, structure of the effects; of structured terms what
+            `structured_record.to_plain` keeps
 weights, offset   names of columns, or null
 offset_array      whether the offset was given as an array, which new rows must then be given too
 weights_array     the same of the weights (for prediction intervals)

@@ -1,8 +1,12 @@
-"""Random terms with any structure on either side of the bar: levels, rows and coordinates, as arrays."""
+"""Random terms with any structure on either side of the bar: levels, rows and coordinates, as arrays.
+
+`build_terms` learns what a term's levels and effects are (`structured_levels`, `structured_effects`) and makes it from the
+columns; `rebuild_terms` makes it again, from the record of what was learned and new columns (`structured_record`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +17,10 @@ from henderson.design.record import RandomBlock
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from henderson.design.structured_record import TermRecord
+    from henderson.design.values import Evaluator
+    from henderson.formula import Formula
+    from henderson.frame import Frame
     from henderson.genetics.relationship import Relationship
 
 
@@ -23,11 +31,11 @@ class LevelFactor:
     Attributes
     ----------
     kind : "id", "vm", "ar1", "ou", "exp", "gau", "mat", "sph", "car", "spl" ...
-    names : its columns.
+    names : its columns. Neighbouring grouping columns are one factor of kind "id", whose levels are the combinations that occur.
     levels : its labels, in order.
     coordinates : (levels, d) numbers of the levels, for the structures that measure; None otherwise.
-    relationship : of "vm".
-    options : constants given with it, such as {"nu": 1.5}.
+    relationship : of "vm"; None in terms made again for new data.
+    options : constants given with it, such as {"nu": 1.5}; of "car" {"neighbours": what the user gave}.
     """
 
     kind: str
@@ -41,6 +49,10 @@ class LevelFactor:
 @dataclass(frozen=True, eq=False)
 class StructuredTerm:
     """One random term: Z, the structure of the effects within a level, and the correlation among levels.
+
+    A row may belong to several levels (mm(sire, dam)) and a term may have several groupings (us(1 | vm(animal, A) + vm(dam,
+    A)), whose effects are those of the first, then those of the second ...). Then `block` has the first membership of each
+    row alone, and `z` all of them. Rows outside of the section of an at(env): term have code -1 and no entry in z.
 
     Attributes
     ----------
@@ -57,3 +69,57 @@ class StructuredTerm:
     options: Mapping[str, Any]
     coordinates: np.ndarray | None
     factors: tuple[LevelFactor, ...]
+
+
+def build_terms(
+    formula: Formula,
+    frame: Frame,
+    rows: np.ndarray | None,
+    evaluator: Evaluator,
+    relationships: Mapping[str, Any] | None = None,
+) -> tuple[StructuredTerm, ...]:
+    """The random terms of a formula on the rows used (`rows` of the table, or None for all).
+
+    Parameters
+    ----------
+    evaluator : of the same formula, frame and rows (`factors.evaluator_of`).
+    relationships : name -> what `relationships.read_relationships` made of it.
+
+    Raises
+    ------
+    FormulaError, DataError, ModelError : a relationship that is not given, ids it does not have, labels where numbers are
+        needed, one level only, terms whose variances cannot be told apart.
+    """
+    return learn_terms(formula, frame, rows, evaluator, relationships)[1]
+
+
+def learn_terms(
+    formula: Formula,
+    frame: Frame,
+    rows: np.ndarray | None,
+    evaluator: Evaluator,
+    relationships: Mapping[str, Any] | None = None,
+) -> tuple[tuple[TermRecord, ...], tuple[StructuredTerm, ...]]:
+    """`build_terms`, and the records of what was learned."""
+    from henderson.design.structured_record import learn, light, make, refuse_overlaps
+
+    known = relationships or {}
+    records = learn(formula, frame, rows, evaluator, known)
+    terms = tuple(make(record, formula, evaluator, frame, rows, known) for record in records)
+    refuse_overlaps(terms, records)
+    return tuple(light(record) for record in records), terms
+
+
+def rebuild_terms(
+    records: Sequence[TermRecord],
+    formula: Formula,
+    evaluator: Evaluator,
+    frame: Frame,
+    rows: np.ndarray | None,
+) -> tuple[StructuredTerm, ...]:
+    """The same terms for new data: a level that the model never saw is code -1, has no entry in z, and is listed in
+    `RandomBlock.unknown`."""
+    from henderson.design.structured_record import make, mark_unknown_sections
+
+    terms = tuple(make(record, formula, evaluator, frame, rows, {}) for record in records)
+    return mark_unknown_sections(terms, records, frame, rows)

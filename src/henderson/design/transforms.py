@@ -2,7 +2,7 @@
 
 A transform takes (x, constants, state) and fills `state` with plain numbers the first time; given a filled
 state it uses that. Element by element ones keep none. `poly`, `bs`, `cr` and `cc` are formulaic's; `ns` is
-R's natural spline basis (Hastie in Chambers & Hastie 1992, chapter 7).
+R's natural spline basis (Hastie in Chambers & Hastie 1992, chapter 7), `leg` Legendre's polynomials.
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ def transform(
         return x - mean, None
     if function == "scale":
         return _scale(x, constants, state, label), None
-    basis = {"poly": _poly, "bs": _bs, "ns": _ns, "cr": _cubic, "cc": _cubic}[function]
+    basis = {"poly": _poly, "bs": _bs, "ns": _ns, "cr": _cubic, "cc": _cubic, "leg": _leg}[function]
     columns = basis(x, constants, state, label, function)
-    return columns, tuple(f"{i}" for i in range(1, columns.shape[1] + 1))
+    first = 0 if function == "leg" and constants.get("include_intercept") else 1
+    return columns, tuple(f"{i}" for i in range(first, columns.shape[1] + first))
 
 
 def _scale(x: Array, constants: dict[str, Any], state: State, label: str) -> Array:
@@ -101,8 +102,23 @@ def _poly(x: Array, constants: dict[str, Any], state: State, label: str, _: str)
     return columns
 
 
+def _leg(x: Array, constants: dict[str, Any], state: State, label: str, _: str) -> Array:
+    """Normalised Legendre polynomials of x on its range: sqrt((2j + 1) / 2) P_j(t) for j = 1 (0 with the intercept), ...,
+    degree, t = 2 (x - low) / (high - low) - 1, as random regressions have them (Kirkpatrick, Lofsvold & Bulmer 1990).
+    """
+    degree = constants.get("degree", 1)
+    if not 1 <= degree <= 20:
+        raise DataError(f"{label}: the degree is from 1 to 20.")
+    if not state:
+        state["bounds"] = list(_bounds(x, constants, label))
+    low, high = state["bounds"]
+    columns = np.polynomial.legendre.legvander(2.0 * (x - low) / (high - low) - 1.0, degree)
+    columns *= np.sqrt(np.arange(degree + 1) + 0.5)
+    return columns if constants.get("include_intercept", False) else columns[:, 1:]
+
+
 def _bounds(x: Array, constants: dict[str, Any], label: str) -> tuple[float, float]:
-    """The bounds of a spline, by default the range of x.
+    """The bounds of a spline or of Legendre polynomials, by default the range of x.
 
     Raises
     ------

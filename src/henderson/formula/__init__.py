@@ -6,7 +6,7 @@ may be called, and `available` for what this version fits.
 """
 
 from henderson.formula.assemble import parse, parse_residual, parse_variance
-from henderson.formula.available import require_available
+from henderson.formula.available import is_structured, require_available
 from henderson.formula.residual import Residual, read_residual
 from henderson.formula.terms import Formula, RandomTerm, VarianceTerm
 
@@ -15,6 +15,7 @@ __all__ = [
     "RandomTerm",
     "Residual",
     "VarianceTerm",
+    "is_structured",
     "parse",
     "parse_residual",
     "parse_variance",

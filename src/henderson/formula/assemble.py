@@ -21,7 +21,7 @@ from henderson.formula.expression import (
     strip,
 )
 from henderson.formula.functions import arithmetic_names, check_arithmetic
-from henderson.formula.levels import expand_levels
+from henderson.formula.levels import expand_levels, expand_sum, is_sum
 from henderson.formula.parser import parse_one_side, parse_two_sides
 from henderson.formula.structures import (
     SMOOTHS,
@@ -31,6 +31,7 @@ from henderson.formula.structures import (
     is_call,
     left_options,
     no_options,
+    smooth_options,
 )
 from henderson.formula.terms import Formula, RandomTerm, VarianceTerm
 from henderson.formula.tokens import one_line
@@ -71,9 +72,11 @@ def _parse(text: str, response: bool = True) -> Formula:
         )
     reader = _Reader(text)
     reader.read(right)
-    _read_names(reader.columns(), names)
+    of_responses = set(names)
+    columns = reader.columns()
+    _read_names(columns, names)
     if isinstance(strip(left), Call) and strip(left).name == "cbind":  # type: ignore[union-attr]
-        for reserved in RESERVED:
+        for reserved in RESERVED - of_responses:
             names.pop(reserved, None)
     return Formula(
         text=text,
@@ -84,6 +87,7 @@ def _parse(text: str, response: bool = True) -> Formula:
         offsets=tuple(reader.offsets),
         random=tuple(reader.random),
         names=names,
+        right=frozenset(name.name for name in columns),
     )
 
 
@@ -235,14 +239,15 @@ class _Reader:
         self.offsets.append(call.args[0])
 
     def smooth(self, call: Call) -> None:
-        no_options(call, self.text)
+        options = smooth_options(call, self.text)
         column_arguments(call, SMOOTHS[call.name], SMOOTHS[call.name], self.text)
         written = self.text[slice(*call.span)]
-        self.random.append(RandomTerm(call.name, "", (), (call,), render(call), written, call.span))
+        self.random.append(RandomTerm(call.name, "", (), (call,), render(call), written, call.span, options))
 
     def random_term(self, node: Node, bar: Bar) -> None:
         sections, core = self.sections(node)
         structure, options = "us", {}
+        named = isinstance(core, Call)
         if isinstance(core, Call):
             options = left_options(core, self.text)
             structure = core.name
@@ -267,7 +272,12 @@ class _Reader:
         terms = self.expansion.additive(list(_items("+", bar.effects)))
         if not terms:
             raise FormulaError("no effect stands on the left of the bar.", self.text, bar.effects.span)
-        groups = expand_levels(bar.levels, self.text)
+        members: tuple[Name | Call, ...] = ()
+        if named and is_sum(bar.levels):
+            members, group = expand_sum(bar.levels, self.text)
+            groups = [(members[:1], group)]
+        else:
+            groups = expand_levels(bar.levels, self.text)
         for factors, group in groups:
             term = RandomTerm(
                 structure=structure,
@@ -280,6 +290,7 @@ class _Reader:
                 options=options,
                 at=sections,
                 nested=len(groups) > 1,
+                members=members,
             )
             self.random.append(term)
 
@@ -309,11 +320,11 @@ class _Reader:
         for offset in self.offsets:
             found += arithmetic_names(offset)
         for term in self.random:
-            for level in term.levels:
+            for level in term.members or term.levels:
                 if isinstance(level, Name):
                     found.append(level)
                 elif level.name in SMOOTHS:
-                    found += [a for a in level.args if isinstance(a, Name)]
+                    found += column_arguments(level, 1, 2, self.text)
                 else:
                     found += check_right(level, self.text)
         found += self.section_names

@@ -77,6 +77,14 @@ FUNCTIONS: dict[str, Signature] = {
     "cc": Signature(
         (("df", "count"), ("knots", "numbers"), ("lower_bound", "number"), ("upper_bound", "number"))
     ),
+    "leg": Signature(
+        (
+            ("degree", "count"),
+            ("include_intercept", "flag"),
+            ("lower_bound", "number"),
+            ("upper_bound", "number"),
+        )
+    ),
     "scale": Signature((("center", "flag"), ("scale", "flag"))),
     "center": Signature(),
     "C": Signature((("contrasts", "contrast"),), factor=True),

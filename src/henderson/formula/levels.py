@@ -1,4 +1,6 @@
-"""The right side of a bar: `a/b` expands, `a:b` is a product, calls say how levels are correlated."""
+"""The right side of a bar: `a/b` expands, `a:b` is a product, `a + b` ties groupings into one term, calls say how levels are
+correlated.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def expand_levels(node: Node, text: str) -> list[Levels]:
             f"'{render(bare)}' is not a grouping.",
             text,
             bare.span,
-            "Write one random term for each grouping: (1 | a) + (1 | b).",
+            "To tie the effects of several groupings of the same levels, name the structure: us(1 | a + b).\n"
+            "Otherwise write one random term for each grouping: (1 | a) + (1 | b).",
         )
     if isinstance(bare, Chain) and "/" in bare.operators:
         nested: list[Levels] = []
@@ -39,6 +42,58 @@ def expand_levels(node: Node, text: str) -> list[Levels]:
             nested.insert(0, (_limited(factors, bare, text), name))
         return nested
     return [_product(bare, text)]
+
+
+def is_sum(node: Node) -> bool:
+    """Whether the right side is a sum of groupings, a + b."""
+    bare = strip(node)
+    return isinstance(bare, Chain) and bare.operators == {"+"}
+
+
+def expand_sum(node: Node, text: str) -> tuple[tuple[Name | Call, ...], str]:
+    """The groupings of a sum: columns that share their levels, or vm(...) of one relationship; and the sum's name.
+
+    Raises
+    ------
+    FormulaError : a member that is something else, two relationships, a column named twice.
+    """
+    bare = strip(node)
+    assert isinstance(bare, Chain)
+    members: list[Name | Call] = []
+    for operand in bare.operands:
+        factors, _ = _product(operand, text)
+        if len(factors) > 1:
+            raise FormulaError(
+                f"'{render(strip(operand))}' cannot be in a sum of groupings.",
+                text,
+                operand.span,
+                "A sum is of columns, us(1 | a + b), or of one relationship, us(1 | vm(animal, A) + vm(dam, A)).",
+            )
+        members.append(factors[0])
+    for member in members[1:]:
+        if _shared(member) != _shared(members[0]):
+            raise FormulaError(
+                f"'{render(members[0])}' and '{render(member)}' do not have the same levels.",
+                text,
+                member.span,
+                "A sum is of columns, us(1 | a + b), or of one relationship, us(1 | vm(animal, A) + vm(dam, A)).",
+            )
+    for member in members:
+        if not isinstance(member, Name) and member.name != "vm":
+            raise FormulaError(
+                f"'{render(member)}' cannot be in a sum of groupings.",
+                text,
+                member.span,
+                "A sum is of columns, us(1 | a + b), or of one relationship, us(1 | vm(animal, A) + vm(dam, A)).",
+            )
+    if len(set(members)) < len(members):
+        raise FormulaError(f"'{render(bare)}' names a grouping twice.", text, bare.span)
+    return tuple(members), render(bare)
+
+
+def _shared(member: Name | Call) -> str | None:
+    """What says that two members have the same levels: the relationship of vm, nothing for columns."""
+    return render(member.args[1]) if isinstance(member, Call) and member.name == "vm" else None
 
 
 def _product(node: Node, text: str) -> Levels:

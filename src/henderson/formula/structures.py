@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from henderson.errors import FormulaError, closest
@@ -52,10 +53,23 @@ RIGHT: dict[str, tuple[int, int, dict[str, str]]] = {
     "arma": (1, 1, {"p": "count", "q": "count"}),
     "mat": (1, 3, {"nu": "number"}),
     "vm": (2, 2, {}),
+    "car": (2, 2, {}),
+    "leroux": (2, 2, {}),
+    "mm": (2, 8, {}),
 }
-"""Correlation among levels -> least and most columns, options. The second name in vm is a relationship."""
+"""Correlation among levels -> least and most names, options. The second name in vm, car and leroux is given in relationships=."""
+
+KNOWN = ("vm", "car", "leroux")
+"""Correlations that are looked up in relationships=, by the second name."""
 
 SMOOTHS: dict[str, int] = {"spl": 1, "spl2d": 2}
+"""Penalised splines -> columns they take."""
+
+SMOOTH_OPTIONS = {
+    "spl": {"nseg": "count", "degree": "count", "order": "count"},
+    "spl2d": {"nseg": "numbers", "degree": "count", "order": "count"},
+}
+"""Segments between knots (for a plane one number or two), degree of the B-splines, order of the penalised differences."""
 VARIANCES: dict[str, int] = {"ident": 1, "power": 1, "exp": 1, "const_power": 1}
 
 
@@ -150,9 +164,21 @@ def check_right(call: Call, text: str) -> tuple[Name, ...]:
             f"The closest is '{near}'." if near else f"There are {', '.join(RIGHT)}.",
         )
     least, most, _ = RIGHT[call.name]
-    names = column_arguments(call, least, most, text)
     right_options(call, text)
-    return names[:1] if call.name == "vm" else names
+    inner = strip(call.args[0]) if call.args else None
+    if call.name == "vm" and isinstance(inner, Call) and inner.name == "mm":
+        members = check_right(inner, text)
+        column_arguments(replace(call, args=(members[0], *call.args[1:])), least, most, text)
+        return members
+    names = column_arguments(call, least, most, text)
+    if call.name == "mm" and len(set(names)) < len(names):
+        raise FormulaError(f"'{render(call)}' names a column twice.", text, call.span)
+    return names[:1] if call.name in KNOWN else names
+
+
+def smooth_options(call: Call, text: str) -> dict[str, Any]:
+    """The options of a penalised spline, checked."""
+    return _options(call, SMOOTH_OPTIONS[call.name], text)
 
 
 def right_options(call: Call, text: str) -> dict[str, Any]:

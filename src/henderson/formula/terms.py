@@ -22,6 +22,7 @@ class RandomTerm:
     effects : text of the left side, such as "1 + Days".
     effect_terms : the left side expanded; () is the intercept.
     levels : factors of the right side: `Name` for a grouping column, `Call` for vm(animal, A), ar1(row) ...
+    members : of a sum of groupings, us(1 | vm(animal, A) + vm(dam, A)): each of them, `levels` being the first; () otherwise.
     group : name of the right side as lme4 prints it: "g", "a:b", and "b:a" out of a/b; a column called a:b
         is "`a:b`".
     at : names of the sections `at(env):` in front of the term.
@@ -38,6 +39,7 @@ class RandomTerm:
     options: dict[str, Any] = field(default_factory=dict)
     at: tuple[str, ...] = ()
     nested: bool = False
+    members: tuple[Name | Call, ...] = ()
 
     @property
     def label(self) -> str:
@@ -50,7 +52,7 @@ class RandomTerm:
     @property
     def plain(self) -> bool:
         """Whether the right side is a grouping column or a product of grouping columns."""
-        return all(isinstance(level, Name) for level in self.levels)
+        return not self.members and all(isinstance(level, Name) for level in self.levels)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ class Formula:
     factors : every factor of a fixed or random-effects term by its name: a `Name` or a `Call`.
     offsets : expressions inside offset(...).
     random : the random terms in the order written; a/b gives b:a and then a.
-    names : every column the formula reads, with the place where it is first named.
+    names : every column the formula reads, with the place where it is first named. With several responses `trait` and
+        `units`, which `design.traits` makes, are not among them.
+    right : every column that is read right of '~', those two as well.
     """
 
     text: str
@@ -100,6 +104,7 @@ class Formula:
     offsets: tuple[Node, ...]
     random: tuple[RandomTerm, ...]
     names: dict[str, Span]
+    right: frozenset[str] = frozenset()
 
     @property
     def response_name(self) -> str:
