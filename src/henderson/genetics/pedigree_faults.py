@@ -1,0 +1,177 @@
+"""What is wrong with a pedigree, in the user's ids and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+
+_SHOWN = 5
+
+SUSPICIOUS = frozenset(
+    "? ?? * ** - -- x X 00 000 0000 N/A n/a na Na none None NONE null NULL nan NaN unknown Unknown UNKNOWN unk UNK missing "
+    "-1 -9 -99 -999".split()
+)
+"""Ids that rarely are somebody's: refused where they are parents without a row of their own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """How to speak of an individual.
+
+    Attributes
+    ----------
+    text : id of a code.
+    row : first row of a code in the table, -1 where it has none.
+    roles : names of the columns of the two parents.
+    """
+
+    text: Callable[[int], str]
+    row: Callable[[int], int]
+    roles: tuple[str, str]
+
+    def of(self, code: int) -> str:
+        row = self.row(code)
+        return f"'{self.text(code)}'" + (f" (row {row})" if row >= 0 else " (no row of its own)")
+
+
+def listed(things: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    more = len(things) - _SHOWN
+    return ", ".join(things[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def refuse_missing_ids(codes: NDArray[np.int32], column: str, unknown: Sequence[str]) -> None:
+    rows = np.flatnonzero(codes < 0)
+    if rows.size:
+        raise DataError(
+            f"pedigree: column '{column}' has no id in {_rows(rows)} (the first row is 0).\n"
+            f"Missing values and {_quoted(unknown)} mean an unknown parent and cannot be somebody's id. If one of them is an"
+            " id here, leave it out of unknown=(...)."
+        )
+
+
+def refuse_own_parents(first: NDArray, second: NDArray, names: Names) -> None:
+    """Refuse animals that are their own parent; arrays by code."""
+    for parent, role in zip((first, second), names.roles, strict=True):
+        bad = np.flatnonzero(parent == np.arange(parent.size))
+        if bad.size:
+            raise DataError(
+                f"pedigree: {listed([names.of(int(c)) for c in bad])} {'is its' if bad.size == 1 else 'are their'} own {role}"
+                " (the first row is 0).\nCorrect it, or leave it empty where it is not known."
+            )
+
+
+def refuse_conflict(code: int, rows: tuple[int, int], said: tuple[str, str], names: Names) -> None:
+    raise DataError(
+        f"pedigree: '{names.text(code)}' occurs in rows {rows[0]} and {rows[1]} (the first row is 0) with different entries:\n"
+        f"    row {rows[0]}: {said[0]}\n    row {rows[1]}: {said[1]}\n"
+        "Keep the row that is right. (Rows that are alike in everything are counted and used once.)"
+    )
+
+
+def refuse_cycle(at: int, first: NDArray, second: NDArray, generation: NDArray, names: Names) -> None:
+    """Refuse a loop through `at`; `generation` is -2 for those that were open when it was found."""
+    path, seen = [at], {at: 0}
+    while True:
+        here = path[-1]
+        for p in (int(first[here]), int(second[here])):
+            if p >= 0 and generation[p] == -2:
+                break
+        if p in seen:
+            path = [*path[seen[p] :], p]
+            break
+        seen[p] = len(path)
+        path.append(p)
+    if len(path) > 12:
+        shown = (
+            " -> ".join(f"'{names.text(c)}'" for c in path[:6]) + " -> ... -> " + f"'{names.text(path[-1])}'"
+        )
+    else:
+        shown = " -> ".join(f"'{names.text(c)}'" for c in path)
+    where = ", ".join(f"'{names.text(c)}' in row {names.row(c)}" for c in path[:-1][:_SHOWN])
+    raise DataError(
+        f"pedigree: {len(path) - 1} individuals are their own ancestors. Each of these has the next for a parent:\n    {shown}\n"
+        f"Their parents are named for {where} (the first row is 0): one of them is wrong."
+    )
+
+
+def refuse_two_roles(both: NDArray, rows: Callable[[int], tuple[int, int]], names: Names) -> None:
+    """Refuse parents that are sire here and dam there; `rows` says where."""
+    if not both.size:
+        return
+    a, b = names.roles
+    shown = []
+    for code in both[:_SHOWN].tolist():
+        as_a, as_b = rows(code)
+        shown.append(f"'{names.text(code)}' ({a} in row {as_a}, {b} in row {as_b})")
+    more = f" and {both.size - _SHOWN} more" if both.size > _SHOWN else ""
+    raise DataError(
+        f"pedigree: {both.size} {'parent is' if both.size == 1 else 'parents are'} both {a} and {b}: {', '.join(shown)}{more}"
+        " (the first row is 0).\nWhere that is possible (plants), write monoecious=True; else correct one of the two."
+    )
+
+
+def refuse_selfed(rows: NDArray, names: Names, code_of_row: Callable[[int], int]) -> None:
+    """Refuse individuals with one parent on both sides."""
+    if rows.size:
+        shown = [f"'{names.text(code_of_row(int(r)))}' (row {r})" for r in rows]
+        raise DataError(
+            f"pedigree: {listed(shown)} {'has' if rows.size == 1 else 'have'} one individual for {names.roles[0]} and"
+            f" {names.roles[1]} (the first row is 0).\nWhere selfing is possible (plants), write monoecious=True; else correct"
+            " one of the two."
+        )
+
+
+def refuse_suspicious(texts: Sequence[str], counts: Sequence[int]) -> None:
+    """Refuse parents without a row whose id looks like a mark for an unknown parent."""
+    for text, count in zip(texts, counts, strict=True):
+        if text.strip() in SUSPICIOUS:
+            raise DataError(
+                f"pedigree: '{text}' is named {count} {'time' if count == 1 else 'times'} as a parent and has no row of its own:"
+                " it would become one founder with all that offspring.\nIf it means that the parent is not known, write"
+                f" unknown=({text!r}, ...) with the other marks of this table; if it is somebody, give it a row."
+            )
+
+
+def refuse_sexes(
+    sex: NDArray, labels: Sequence[str], fathers: NDArray, mothers: NDArray, names: Names, column: str
+) -> None:
+    """Refuse parents whose sex is not that of the other parents of their role. Arrays by code; sex -1 is not given."""
+    usual = []
+    for parents in (fathers, mothers):
+        given = sex[parents][sex[parents] >= 0]
+        usual.append(int(np.bincount(given).argmax()) if given.size else -1)
+    if usual[0] == usual[1] and usual[0] >= 0:
+        raise DataError(
+            f"pedigree: column '{column}' has '{labels[usual[0]]}' for most parents of column '{names.roles[0]}' and for most of"
+            f" column '{names.roles[1]}' alike. Is it the sex?"
+        )
+    for parents, right, other, role in zip((fathers, mothers), usual, usual[::-1], names.roles, strict=True):
+        given = sex[parents]
+        bad = (
+            parents[(given >= 0) & (given != right)]
+            if right >= 0
+            else parents[(given >= 0) & (given == other)]
+        )
+        if bad.size:
+            shown = [f"{names.of(int(c))} is '{labels[sex[c]]}'" for c in bad]
+            meant = f"; the sex of the other parents there is '{labels[right]}'" if right >= 0 else ""
+            raise DataError(
+                f"pedigree: column '{role}' has parents of the wrong sex: {listed(shown)}{meant} (column '{column}'; the first row"
+                " is 0).\nCorrect the sex or the parent."
+            )
+
+
+def _rows(rows: NDArray) -> str:
+    if rows.size == 1:
+        return f"row {rows[0]}"
+    return f"{rows.size} rows: " + listed([str(r) for r in rows])
+
+
+def _quoted(marks: Sequence[str]) -> str:
+    return ", ".join(f"'{m}'" for m in marks)

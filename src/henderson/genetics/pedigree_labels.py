@@ -1,0 +1,66 @@
+"""The columns of a pedigree as codes of one list of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frame.column import Column
+from ..frame.factorize import codes_and_values
+from .ids import id_text
+
+IntArray = NDArray[np.int32]
+
+
+def common_codes(columns: Sequence[Column], unknown: Sequence[str]) -> tuple[list[IntArray], NDArray]:
+    """Codes (n,) of each column into the ids, -1 where missing or one of `unknown`, and the ids.
+
+    The ids are numbers where every column holds numbers, else text: `texts` makes text of both.
+    """
+    if all(c.kind == "numeric" and c.labels is None for c in columns):
+        return _of_numbers(columns, unknown)
+    place: dict[str, int] = {}
+    out = []
+    for column in columns:
+        factor = column.factor
+        of_level = np.full(len(factor.levels) + 1, -1, np.int32)
+        for k, level in enumerate(factor.levels):
+            text = id_text(level)
+            if text not in unknown and (text.strip() or "" not in unknown):
+                of_level[k] = place.setdefault(text, len(place))
+        out.append(of_level[factor.values])
+    ids = np.empty(len(place), dtype=object)
+    ids[:] = list(place)
+    return out, ids
+
+
+def _of_numbers(columns: Sequence[Column], unknown: Sequence[str]) -> tuple[list[IntArray], NDArray]:
+    codes, numbers = codes_and_values(np.concatenate([c.raw for c in columns]))
+    if numbers.dtype.kind == "f" and np.array_equal(numbers, np.floor(numbers)) and _fits(numbers):
+        numbers = numbers.astype(np.int64)
+    absent = np.zeros(numbers.size + 1, np.bool_)
+    for text in unknown:
+        try:
+            number = float(text)
+        except ValueError:
+            continue
+        if id_text(number) == text:
+            absent[:-1] |= numbers == number
+    codes[absent[codes]] = -1
+    ends = np.cumsum([len(c) for c in columns])[:-1]
+    return np.split(codes, ends), numbers
+
+
+def _fits(numbers: NDArray) -> bool:
+    return numbers.size == 0 or float(np.abs(numbers).max()) < 2.0**53
+
+
+def texts(labels: NDArray) -> NDArray[np.object_]:
+    """Ids as text, (n,) object."""
+    if labels.dtype == object:
+        return labels
+    out = np.empty(labels.size, dtype=object)
+    out[:] = list(map(str if labels.dtype.kind in "iu" else id_text, labels.tolist()))
+    return out
