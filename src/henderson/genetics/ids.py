@@ -70,7 +70,7 @@ def refuse_repeats(ids: np.ndarray, name: str) -> None:
 
 
 def match(
-    ids: np.ndarray, levels: Sequence[Any], name: str = "the relationship", what: str = "data"
+    ids: np.ndarray, levels: Sequence[Any] | np.ndarray, name: str = "the relationship", what: str = "data"
 ) -> np.ndarray:
     """Where each level is among the ids, (len(levels),) int64.
 

@@ -55,7 +55,7 @@ def watch(verbose: bool, n: int, description: str, deviance_shift: float) -> Ite
 
 
 @contextmanager
-def rows_line(what: str) -> Iterator[Callable[[int], None]]:
+def rows_line(what: str, unit: str = "rows") -> Iterator[Callable[[int], None]]:
     """Something to call with the number of rows just done; a line with their sum shows where somebody is looking."""
     if not is_terminal():
         yield lambda rows: None
@@ -65,7 +65,7 @@ def rows_line(what: str) -> Iterator[Callable[[int], None]]:
     def tick(rows: int) -> None:
         nonlocal done
         done += rows
-        line.say(f"{what}: {done:,} rows")
+        line.say(f"{what}: {done:,} {unit}")
 
     try:
         yield tick
