@@ -17,7 +17,10 @@ from henderson.precisions import NotPositiveDefinite, Precision, of_factors
 from henderson.precisions.known import SingularRelationship, root_of
 from henderson.precisions.neighbours import Autoregression, as_neighbours
 
-RNG = np.random.default_rng(20240611)
+
+def rng() -> np.random.Generator:
+    """The same numbers whatever was run before."""
+    return np.random.default_rng(20240611)
 
 
 # -- the dense definitions -------------------------------------------------------------------------------
@@ -44,8 +47,8 @@ def dense_q(p: Precision, values: np.ndarray) -> np.ndarray:
     return out + np.tril(out, -1).T
 
 
-def related(q: int, rng=RNG) -> np.ndarray:
-    a = rng.normal(size=(q, q + 3))
+def related(q: int, seed: int = 1) -> np.ndarray:
+    a = np.random.default_rng(seed).normal(size=(q, q + 3))
     return a @ a.T / (q + 3)
 
 
@@ -85,7 +88,7 @@ def check(p: Precision, dense, natural: np.ndarray, tolerance: float = 1e-10, st
     np.testing.assert_allclose(q @ k, np.eye(p.n), atol=tolerance * max(condition, 1.0))
     np.testing.assert_allclose(at.log_det, np.linalg.slogdet(k)[1], rtol=1e-9, atol=1e-9 * p.n)
 
-    v = RNG.normal(size=(p.n, 3))
+    v = rng().normal(size=(p.n, 3))
     np.testing.assert_allclose(p.times(t, v), k @ v, atol=1e-9 * size * p.n)
     np.testing.assert_allclose(p.diagonal(t), np.diag(k), rtol=1e-9)
 
@@ -144,7 +147,7 @@ def test_ou(phi):
 
 
 def test_exp_of_one_coordinate_is_tridiagonal():
-    x = RNG.uniform(0, 10, 30)
+    x = rng().uniform(0, 10, 30)
     p = of_factors([factor("exp", x)])
     assert p.parameters[0].name == "range(x)"
     assert len(p.rows) == 2 * 30 - 1
@@ -229,14 +232,14 @@ def test_known_sparse_of_an_order_that_needs_the_sparse_factor():
     ids = np.array([str(i) for i in range(n)], dtype=object)
     r = Relationship(ids, sp.csc_matrix(q), None, (n - 1) * np.log(1 - phi**2), np.ones(n), "a chain of 700")
     p = of_factors([factor("vm", names=("a", "A"), relationship=r)])
-    v = RNG.normal(size=(n, 2))
+    v = rng().normal(size=(n, 2))
     np.testing.assert_allclose(p.times(np.zeros(0), v), k @ v, atol=1e-10)
     np.testing.assert_allclose(p.times(np.zeros(0), v[:, 0]), k @ v[:, 0], atol=1e-10)
     assert p.at(np.zeros(0)).log_det == pytest.approx(np.linalg.slogdet(k)[1])
 
 
 def test_a_singular_relationship_is_said_and_has_a_root():
-    m = RNG.normal(size=(8, 3))
+    m = rng().normal(size=(8, 3))
     k = m @ m.T
     r = as_relationship(k, False)
     with pytest.raises(
@@ -251,7 +254,7 @@ def test_a_singular_relationship_is_said_and_has_a_root():
 
 
 def test_a_relationship_given_by_its_root():
-    m = RNG.normal(size=(8, 3))
+    m = rng().normal(size=(8, 3))
     ids = np.array([f"a{i}" for i in range(8)], dtype=object)
     r = Relationship(ids, None, None, np.nan, (m**2).sum(1), "8 individuals by 3 markers", m)
     with pytest.raises(SingularRelationship, match="8 individuals by 3 markers is given by a root"):
@@ -299,7 +302,7 @@ def test_ar1_by_ar1():
     assert p.edges(t) == [(0, "estimated as 1, on the boundary")]
 
 
-_K = related(4, np.random.default_rng(5))
+_K = related(4, 5)
 _X = np.array([0.0, 0.4, 1.5])
 _PARTS = {
     "id": (factor("id", levels=("u", "v")), lambda n: np.eye(2), []),
@@ -338,7 +341,7 @@ def test_a_field_of_ten_thousand_plots_is_sparse():
     # Nine entries a row inside the field, of which five are in the lower triangle.
     assert len(p.rows) == (298 * 298 + 10_000) // 2
     t = p.coordinates(np.array([0.8, 0.5]))
-    v = RNG.normal(size=(10_000, 2))
+    v = rng().normal(size=(10_000, 2))
     q = sp.coo_matrix((p.at(t).values, (p.rows, p.cols)), shape=(p.n, p.n)).tocsr()
     q = q + sp.tril(q, -1).T
     np.testing.assert_allclose(q @ p.times(t, v), v, atol=1e-9)

@@ -155,14 +155,14 @@ def _dense(relationship: Relationship, text: str) -> DenseKnown:
             f"(this machine has {there / 2**30:.0f}). Give its sparse inverse."
         )
     factor, info = dpotrf(k, lower=1)
-    if info == 0:
-        pivots = np.diag(factor)
-        left = pivots**2 / np.diag(k)
-        if left.min() > SINGULAR:
-            inverse, _ = dpotri(factor, lower=1)
-            return DenseKnown(k, inverse, 2.0 * float(np.log(pivots).sum()))
-        info = int(np.argmin(left)) + 1
-    label = relationship.ids[info - 1]
+    done = q if info == 0 else info - 1
+    pivots, variances = np.diag(factor)[:done], np.diag(k)
+    told = np.flatnonzero(pivots**2 <= SINGULAR * variances[:done])
+    if info == 0 and not told.size:
+        inverse, _ = dpotri(factor, lower=1)
+        return DenseKnown(k, inverse, 2.0 * float(np.log(pivots).sum()))
+    first = int(told[0]) if told.size else done
+    label = relationship.ids[first]
     raise SingularRelationship(
         f"{text}: {relationship.what} is singular: '{label}' is told by the individuals before it (as clones, or markers fewer than "
         "individuals, make it). Blend it, K + 0.01 I, or give a pedigree.",

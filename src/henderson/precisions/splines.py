@@ -301,11 +301,11 @@ def _plane(axes: list[_Segments], points: list[Array], spec: Mapping[str, Any]) 
     # name, columns, and what of each penalty they have.
     parts: list[tuple[str, Array, Array, Array]] = []
     for j in range(order):
-        by, of = _power(names[1], j), _power(names[0], j)
+        times_x, times_y = _power(names[0], j), _power(names[1], j)
         z = _rows(u_parts[0], n_parts[1][:, [j]])
-        parts.append((_joined(f"f({names[0]})", by), z, d0, 0.0 * d0))
+        parts.append((_joined(f"f({names[0]})", times_y), z, d0, 0.0 * d0))
         z = _rows(n_parts[0][:, [j]], u_parts[1])
-        parts.append((_joined(of, f"f({names[1]})"), z, 0.0 * d1, d1))
+        parts.append((_joined(times_x, f"f({names[1]})"), z, 0.0 * d1, d1))
     first, second = np.multiply.outer(d0, one(len(d1))).ravel(), np.multiply.outer(one(len(d0)), d1).ravel()
     parts.append((f"f({names[0]}):f({names[1]})", _rows(*u_parts), first, second))
     if spec["kind"] == "psanova":
