@@ -14,6 +14,7 @@ import pytest
 
 from henderson import structures
 from henderson.errors import FormulaError, ModelError
+from henderson.formula import parse
 from henderson.structures import Correlated, Correlation, Parameter, make
 
 
@@ -549,16 +550,15 @@ def tridiagonal(values, m, coordinates, own):
 
 @pytest.fixture
 def own_structure():
-    from henderson.formula.structures import LEFT
-    from henderson.structures import registry
-
     structures.register(
         "neighbours",
         lambda m, options, coordinates: Correlated("neighbours", Tridiagonal(m), options.get("each", False)),
         {"each": "flag"},
     )
     yield
-    del registry._OWN["neighbours"], LEFT["neighbours"]
+    structures.unregister("neighbours")
+    with pytest.raises(FormulaError, match="no covariance structure called 'neighbours'"):
+        parse("y ~ x + neighbours(0 + time | subject)")
 
 
 @pytest.mark.parametrize(
@@ -586,8 +586,6 @@ def test_a_correlation_of_ones_own_passes_the_battery(own_structure, each, law):
 
 
 def test_registered_names_are_read_in_formulas(own_structure):
-    from henderson.formula import parse
-
     term = parse("y ~ x + neighbours(0 + time | subject, each=True)").random[0]
     assert (term.structure, term.options) == ("neighbours", {"each": True})
     with pytest.raises(FormulaError, match="neighbours has no option 'eac'"):
@@ -597,6 +595,42 @@ def test_registered_names_are_read_in_formulas(own_structure):
     values = make("neighbours", 3).from_natural
     with pytest.raises(ModelError, match=r"neighbours: rho is between -0\.7071 and 0\.7071, not 0\.8"):
         values(np.array([1.0, 0.8]))
+
+
+def test_a_structure_of_ones_own_that_measures_is_fitted():
+    """exp under another name, from its matrix alone: the same fit as exp, derivatives by differences or not."""
+    import henderson as hd
+
+    class Fading(Correlation):
+        parameters = (Parameter("rate"),)
+
+        def __init__(self, places):
+            self.m = len(places)
+            self.d = np.abs(places - places.T)
+            self.lower, self.upper = np.array([1e-3]), np.array([20.0])
+
+        def matrix(self, t):
+            return np.exp(-t[0] * self.d)
+
+    rng = np.random.default_rng(3)
+    times = np.array([0.0, 1.0, 2.5, 4.0])
+    t = make("exp", 4, None, times).factor(make("exp", 4, None, times).from_natural(np.array([4.0, 2.0])))
+    effects = (rng.standard_normal((40, 4)) @ t.T).ravel().repeat(2)
+    table = {
+        "subject": np.arange(40).repeat(8),
+        "time": np.tile(times.repeat(2), 40),
+        "y": effects + rng.standard_normal(320),
+    }
+    structures.register("fading", lambda m, o, places: Correlated("fading", Fading(places)), measured=True)
+    try:
+        own = hd.lmm("y ~ time + fading(0 + time | subject)", table)
+    finally:
+        structures.unregister("fading")
+    there = hd.lmm("y ~ time + exp(0 + time | subject)", table)
+    assert own.status.converged and there.status.converged
+    np.testing.assert_allclose(own.deviance, there.deviance, rtol=1e-9)
+    ours, theirs = (np.array(f.variance_components["estimate"]) for f in (own, there))
+    np.testing.assert_allclose([ours[0], 1 / ours[1], ours[2]], theirs, rtol=1e-4)
 
 
 def test_names_that_cannot_be_registered():
@@ -610,6 +644,8 @@ def test_names_that_cannot_be_registered():
             structures.register(name, lambda m, options, coordinates: make("us", m))
     with pytest.raises(ModelError, match="factory of 'mine' is a function"):
         structures.register("mine", 3)
+    with pytest.raises(ModelError, match="no structure of your own is called 'us'"):
+        structures.unregister("us")
 
 
 # -- what is refused ------------------------------------------------------------------------------------------

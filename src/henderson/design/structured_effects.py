@@ -12,12 +12,13 @@ from henderson.design.columns import INTERCEPT
 from henderson.design.grouping import combine, regroup, unknown_labels, used_labels
 from henderson.design.matrices import Structure, effect_matrix, structure_of
 from henderson.design.record import ProductLabels
-from henderson.design.structured_levels import MEASURED, require_numbers, steps
+from henderson.design.structured_levels import require_numbers, steps
 from henderson.design.values import Evaluator, Labels
 from henderson.errors import FormulaError, ModelError
 from henderson.formula import Formula, RandomTerm
+from henderson.formula.available import MEASURED
 from henderson.formula.expression import Call, Name, strip
-from henderson.formula.functions import FUNCTIONS
+from henderson.formula.functions import makes_factor
 from henderson.frame import Frame, Label
 
 Array = NDArray[np.float64]
@@ -115,7 +116,7 @@ def _of_terms(term: RandomTerm, formula: Formula, evaluator: Evaluator, frame: F
 def _column_of(node) -> str | None:
     """The column of `f`, C(f) or factor(f); None for anything else."""
     node = strip(node)
-    if isinstance(node, Call) and node.name in FUNCTIONS and FUNCTIONS[node.name].factor:
+    if makes_factor(node):
         node = strip(node.args[0])
     return node.name if isinstance(node, Name) else None
 

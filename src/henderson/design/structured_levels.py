@@ -22,9 +22,6 @@ from henderson.frame import Column, Frame, Label
 Rows = NDArray[np.intp] | None
 Codes = NDArray[np.int32]
 
-MEASURED = ("ou", "exp", "gau", "mat", "sph")
-"""Correlations that measure distances between levels."""
-
 
 @dataclass(frozen=True)
 class Side:

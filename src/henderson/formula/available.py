@@ -22,7 +22,10 @@ STRUCTURED = FITTED | {
 CORRELATIONS = {"id", "vm", "mm", "ar1", "ou", "exp", "gau", "mat", "sph", "car", "leroux"}
 """Correlations among levels that this version fits."""
 
-ON_ONE_COLUMN = {"ar1", "ar1h", "toep", "toeph", "ante1", "ou", "exp", "gau", "mat", "sph"}
+MEASURED = {"ou", "exp", "gau", "mat", "sph"}
+"""Correlations that measure distances between levels."""
+
+ON_ONE_COLUMN = {"ar1", "ar1h", "toep", "toeph", "ante1"} | MEASURED
 """Structures whose effects are the values of columns."""
 
 

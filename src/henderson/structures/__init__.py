@@ -11,7 +11,7 @@ from .correlated import Correlated
 from .correlation import Correlation
 from .diagonal import Diagonal
 from .identity import Identity
-from .registry import make, names, register
+from .registry import make, names, register, unregister
 from .unstructured import Unstructured
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "names",
     "psd_cholesky",
     "register",
+    "unregister",
 ]

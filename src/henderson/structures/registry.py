@@ -79,7 +79,9 @@ def names() -> tuple[str, ...]:
     return (*_CLASSES, *_MODULES, *_OWN)
 
 
-def register(name: str, factory: Factory, options: Mapping[str, str] | None = None) -> None:
+def register(
+    name: str, factory: Factory, options: Mapping[str, str] | None = None, *, measured: bool = False
+) -> None:
     """Add a structure of one's own: `name(... | ...)` may then be written in formulas.
 
     Parameters
@@ -88,11 +90,14 @@ def register(name: str, factory: Factory, options: Mapping[str, str] | None = No
     factory : factory(m, options, coordinates) -> an object with the contract of `base.Structure`, such as a
         `correlated.Correlated`. Called for m >= 2 effects.
     options : the constants it takes in a formula, by name, and their kinds: "count" (a whole number), "number", "flag".
+    measured : whether it measures distances: the effects are then the values of one to three numeric columns, name(0 + x + y | g),
+        and the factory is given them as coordinates (m, d).
 
     Raises
     ------
     ModelError : the name is taken, or not a name.
     """
+    from ..formula.available import MEASURED, ON_ONE_COLUMN, STRUCTURED
     from ..formula.structures import LEFT
 
     if not name.isidentifier():
@@ -105,3 +110,26 @@ def register(name: str, factory: Factory, options: Mapping[str, str] | None = No
         raise ModelError(f"the factory of '{name}' is a function of m, options and coordinates.")
     _OWN[name] = factory
     LEFT[name] = dict(options or {})
+    STRUCTURED.add(name)
+    for kind in (MEASURED, ON_ONE_COLUMN):
+        (kind.add if measured else kind.discard)(name)
+
+
+def unregister(name: str) -> None:
+    """Take away what `register` added.
+
+    Raises
+    ------
+    ModelError : no structure of one's own has that name.
+    """
+    from ..formula.available import MEASURED, ON_ONE_COLUMN, STRUCTURED
+    from ..formula.structures import LEFT
+
+    if name not in _OWN:
+        near = closest(name, _OWN)
+        raise ModelError(
+            f"no structure of your own is called '{name}'." + (f" The closest is '{near}'." if near else "")
+        )
+    del _OWN[name], LEFT[name]
+    for kind in (STRUCTURED, MEASURED, ON_ONE_COLUMN):
+        kind.discard(name)
