@@ -458,6 +458,14 @@ def test_too_smooth_a_field_is_refused_with_the_longest_range_that_can_be_comput
         p.at(np.array([1e-4]))
 
 
+def test_a_field_of_more_points_than_are_probed_answers_at_the_end_of_its_box():
+    points = np.random.default_rng(0).uniform(0, 30, (500, 2))
+    for kind in ("gau", "exp"):
+        p = of_factors([factor(kind, points, ("x", "y"))])
+        assert p.walled == (kind == "gau")
+        assert np.isfinite(p.at(p.lower).log_det)
+
+
 def test_a_field_within_each_year_is_a_product():
     points = np.random.default_rng(1).uniform(0, 5, (6, 2))
     p = of_factors([factor("id", levels=("2001", "2002")), factor("mat", points, ("x", "y"))])

@@ -65,21 +65,16 @@ class Field(Lagged):
         """Whether the box ends where K would be singular to rounding."""
 
     def starts(self) -> list[Array]:
-        """Neighbours correlated about 0.7, 0.95, 0.3, as far as the box goes; a Matern's nu from 1, 0.5."""
-        lags, kernel = self.kernel.lags, self.kernel
+        """A half of the correlation left at a tenth, two fifths and a fiftieth of the longest distance, as far as the box goes; nu 1 and 0.5."""
+        lags, span = self.kernel.lags, self.kernel.span  # type: ignore[attr-defined]
+        half = getattr(self.kernel, "half", 1.0)
+        end = span.reach(float(self.lower[0]))
         out = []
-        for share in (0.1, 0.4, 0.02):
-            reach = max(share * lags.longest, 0.5 * lags.typical)
-            t = np.array([kernel.span.t(reach / self._half())])  # type: ignore[attr-defined]
-            if len(self.lower) == 2:
-                t = np.append(t, np.log(1.0 if share < 0.4 else 0.5))
-            inside = np.clip(t, self.lower + 1e-3 * (t < self.lower), self.upper)
-            out.append(self._within(inside))
+        for share, of_end, nu in ((0.1, 0.5, 1.0), (0.4, 0.8, 0.5), (0.02, 0.2, 1.0)):
+            reach = max(share * lags.longest, 0.5 * lags.typical) / half
+            t = np.clip([span.t(min(reach, of_end * end))], self.lower[:1], self.upper[:1])
+            out.append(self._within(np.append(t, np.log(nu))) if len(self.lower) == 2 else t)
         return out
-
-    def _half(self) -> float:
-        """x at which the correlation is about a half."""
-        return getattr(self.kernel, "half", 1.0)
 
     def _within(self, t: Array) -> Array:
         """t, or a shorter range than its where K would be singular there."""
@@ -100,14 +95,18 @@ class Field(Lagged):
         if len(t) == 2:
             t[1] = np.log(0.5)
         low, high = float(self.lower[0]), float(self.upper[0])
-        if probe._good(t):
-            return False
-        for _ in range(14):
-            middle = float(np.sqrt(low * high))
-            t[0] = middle
-            low, high = (low, middle) if probe._good(t) else (middle, high)
-        self.lower[0] = high
-        return True
+        if not probe._good(t):
+            for _ in range(14):
+                middle = float(np.sqrt(low * high))
+                t[0] = middle
+                low, high = (low, middle) if probe._good(t) else (middle, high)
+            t[0] = high
+        # What was probed may be better than the whole.
+        while probe is not self and t[0] < self.upper[0] and not self._good(t):
+            t[0] = min(1.25 * t[0], self.upper[0])
+        walled = bool(t[0] > self.lower[0])
+        self.lower[0] = t[0]
+        return walled
 
     def _good(self, t: Array) -> bool:
         try:
