@@ -19,7 +19,7 @@ from ..errors import FormulaError, ModelError
 from ..formula.residual import Residual, read_residual
 from ..formula.terms import Formula, VarianceTerm
 from ..frame import Frame
-from ..mixed.structured.criterion import Problem
+from ..mixed.structured.criterion import Problem, evaluate
 from ..mixed.structured.equations import Equations
 from ..mixed.structured.model import Model, RawTerm, standardise
 from ..mixed.structured.optimise import Optimum, optimise
@@ -36,6 +36,8 @@ from ..structures import make
 from .labels import Labels, TermLabels, labels_of
 from .structured_fit import StructuredFit
 
+_COSTLY = 2e8
+"""Floating-point operations of a factorisation from which one start must do."""
 _SAME = 1e-3
 """Two optima of criteria closer than this are one."""
 
@@ -179,7 +181,7 @@ def _of_field(field: Field, n: int) -> RawTerm:
 
 
 def _field_labels(field: Field) -> TermLabels:
-    group = field.text.strip("() ").split("|")[-1].strip()
+    group = field.text.strip()[1:-1].split("|")[-1].strip()
     effect = field.section or "(Intercept)"
     return TermLabels(group, (effect,), range(field.precision.n), "us", field.text)
 
@@ -216,15 +218,15 @@ def fit_structured(
 def climb(problem: Problem, on_step: Any) -> tuple[Optimum, int, int]:
     """The best optimum from the starts, how many of them reached it, and how many there were."""
     with problem.system.lock, one_blas_thread():
+        values = [(evaluate(problem, theta), theta) for theta in starts(problem)]
+        ranked = sorted(((p.deviance, i) for i, (p, _) in enumerate(values) if p is not None))
+        begun = [values[i][1] for _, i in ranked] or [values[0][1]]
+        if problem.system.flops > _COSTLY:
+            begun = begun[:1]
         found: list[Optimum] = []
-        for theta in starts(problem):
-            try:
-                found.append(optimise(problem, theta, on_step=on_step))
-            except ModelError:
-                if not found:
-                    continue
-        if not found:
-            optimise(problem, starts(problem)[0])
+        for theta in begun:
+            lowest = min((o.deviance for o in found), default=np.inf)
+            found.append(optimise(problem, theta, on_step=on_step, best=lowest))
         best = min(found, key=lambda o: o.deviance)
         near = [o for o in found if o.deviance < best.deviance + _SAME]
         best = next((o for o in near if o.converged), best)

@@ -40,9 +40,14 @@ _ZERO_COST = 1e-8
 _LIFTED = 0.1
 _LONGEST = 2.0
 """Longest step of a parameter without a unit: a correlation's, a range's."""
-_CHEAP = 4e10
+_CHEAP = 6e9
 """Floating-point operations up to which an observed information is worked out inside the iterations."""
 _DIFFERENCE = 1e-5
+_FEW = 8
+"""Parameters up to which the observed information is preferred to a secant correction."""
+_LATE_OBSERVED = 20
+_SAME = 1e-3
+"""Two optima of criteria closer than this are one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +70,25 @@ def optimise(
     on_step: Callable[[Step], None] | None = None,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
+    best: float = np.inf,
 ) -> Optimum:
-    """Minimise the criterion from `start`; no accepted point is worse than the last by more than rounding."""
+    """Minimise the criterion from `start`; no accepted point is worse than the last by more than rounding.
+
+    `best` is the lowest criterion that another start has reached: a climb that ends well above it is given up early.
+    """
     with problem.system.lock, one_blas_thread():
-        return _Newton(problem, on_step, tolerance, max_iterations).run(start)
+        return _Newton(problem, on_step, tolerance, max_iterations, best).run(start)
 
 
 class _Newton:
-    def __init__(self, problem: Problem, on_step, tolerance: float, max_iterations: int):
-        self.problem, self.on_step = problem, on_step
+    def __init__(self, problem: Problem, on_step, tolerance: float, max_iterations: int, best: float):
+        self.problem, self.on_step, self.best = problem, on_step, best
         self.tolerance, self.max_iterations = tolerance, max_iterations
         self.lower, self.upper = problem.layout.bounds()
         self.pivots, self.unitless = _kinds(problem)
         k = problem.n_parameters
         self.cheap = 3.0 * k * problem.system.flops < _CHEAP
+        self.few = k <= _FEW
         self.secant = np.zeros((k, k))
 
     def run(self, start: np.ndarray) -> Optimum:
@@ -93,44 +103,62 @@ class _Newton:
                 self._learn(point.theta - before[0], d.gradient - before[1], d.hessian)
             before = point.theta, d.gradient
             free = self._free(point.theta, d.gradient)
-            hessian = d.hessian
-            direction, decrease = self._direction(d.gradient, hessian, free)
-            observe = observe or self._slow(steps, decrease)
-            if observe and decrease >= self.tolerance:
-                better = observed_hessian(problem, point, d.gradient, free) if self.cheap else hessian + self.secant
-                if better is not None:
-                    hessian = better
-                    direction, decrease = self._direction(d.gradient, hessian, free)
+            found, direction, decrease = None, np.zeros_like(d.gradient), np.inf
+            for kind in self._matrices(observe, len(steps)):
+                hessian = self._matrix(kind, point, d, free)
+                if hessian is None:
+                    continue
+                direction, decrease = self._direction(d.gradient, hessian, free)
+                if kind == "average" and not observe and self._slow(steps, decrease):
+                    observe = True
+                    if decrease >= self.tolerance:
+                        better = self._matrix(self._matrices(True, len(steps))[0], point, d, free)
+                        if better is not None:
+                            direction, decrease = self._direction(d.gradient, better, free)
+                remaining = self._expected_after(decrease, steps, point, share)
+                done = 0.0 <= remaining < self.tolerance
+                found = self._search(point, direction, decrease) if free.any() else None
+                if found is not None or done:
+                    break
+                observe = True
             steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
             if self.on_step is not None:
                 self.on_step(steps[-1])
-            remaining = self._expected_after(decrease, steps)
-            done = 0.0 <= remaining < self.tolerance
             if done and not lifted:
                 lifted = True
                 higher = self._lift(point, d)
-                if higher is not None:
-                    found = evaluate(problem, higher)
-                    if found is not None:
-                        point, before = found, None
-                        continue
-            if done and not free.any():
-                break
-            found = self._search(point, direction, d.gradient, decrease)
+                risen = None if higher is None else evaluate(problem, higher)
+                if risen is not None:
+                    point, before = risen, None
+                    continue
             if found is not None:
                 point, share = found
-            elif not observe and not done:
-                # No shorter step is lower: the matrix was too poor a guide.
-                observe = True
-                steps.pop()
-                continue
-            if done or found is None or len(steps) > self.max_iterations:
+            if done or found is None or len(steps) > self.max_iterations or self._hopeless(point, decrease, steps):
                 break
         converged = 0.0 <= remaining < max(self.tolerance, RESOLUTION)
         point = self._snap(point)
         return Optimum(
             point.theta, point.deviance, remaining, converged, len(steps) - 1, d.average_information, tuple(steps)
         )
+
+    def _matrices(self, observe: bool, taken: int) -> list[str]:
+        """Kinds of the step's matrix in the order in which they are tried."""
+        if not observe:
+            return ["average", "secant", *(["observed"] if self.cheap else [])]
+        if self.cheap and (self.few or taken > _LATE_OBSERVED):
+            return ["observed", "average"]
+        return ["secant", "average", *(["observed"] if self.cheap else [])]
+
+    def _matrix(self, kind: str, point: Point, d: Derivatives, free: np.ndarray) -> np.ndarray | None:
+        if kind == "average":
+            return d.hessian
+        if kind == "secant":
+            return d.hessian + self.secant
+        return observed_hessian(self.problem, point, d.gradient, free)
+
+    def _hopeless(self, point: Point, decrease: float, steps: list[Step]) -> bool:
+        """Whether a climb from another start is far above a finished one and all but done."""
+        return point.deviance - 10.0 * decrease > self.best + _SAME and len(steps) > 2 and decrease < FAR
 
     # -- the step ----------------------------------------------------------------------------------------------------
 
@@ -157,18 +185,16 @@ class _Newton:
             return False
         return decrease > SLOW * steps[-1].predicted_decrease and (decrease < FAR or len(steps) > LATE)
 
-    def _expected_after(self, decrease: float, steps: list[Step]) -> float:
+    def _expected_after(self, decrease: float, steps: list[Step], point: Point, share: float) -> float:
         """What one more step is expected to leave to gain (see `mixed.optimise`)."""
-        pivots = np.abs(steps[-1].theta[self.pivots])
-        if len(steps) > 1 and steps[-1].step == 1.0 and pivots.min(initial=1.0) > NEAR_ZERO:
-            contraction = decrease / max(steps[-2].predicted_decrease, 1e-300)
+        pivots = np.abs(point.theta[self.pivots])
+        if steps and share == 1.0 and pivots.min(initial=1.0) > NEAR_ZERO:
+            contraction = decrease / max(steps[-1].predicted_decrease, 1e-300)
             if contraction < CONTRACTION and decrease < CLOSE:
                 return decrease * contraction
         return decrease
 
-    def _search(
-        self, point: Point, direction: np.ndarray, gradient: np.ndarray, decrease: float
-    ) -> tuple[Point, float] | None:
+    def _search(self, point: Point, direction: np.ndarray, decrease: float) -> tuple[Point, float] | None:
         problem = self.problem
         noise = RESOLUTION if decrease < 10 * RESOLUTION else ROUNDING * max(abs(point.deviance), problem.nu)
         longest = float(np.abs(direction[self.unitless]).max(initial=0.0))

@@ -15,6 +15,11 @@ from .equations import Values
 from .model import Model
 
 
+_WIDEST = 7.0
+"""Box of the residual's coordinates: standard deviations a thousand times smaller or larger than that of the first section are on
+the boundary."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Where the parameters of one structure are in phi."""
@@ -147,6 +152,9 @@ def layout(model: Model, control: Control | None = None) -> Layout:
             p = model.terms[part.term].precision if part.kind == "K" else model.residual
             assert p is not None
             lower[part.at], upper[part.at] = p.lower, p.upper
+            if part.kind == "R":
+                lower[part.at] = np.maximum(lower[part.at], -_WIDEST)
+                upper[part.at] = np.minimum(upper[part.at], _WIDEST)
     for i, value in control.lower.items():
         lower[i] = max(lower[i], value)
     for i, value in control.upper.items():
