@@ -20,6 +20,8 @@ from henderson.design.structured import build_terms
 from henderson.design.traits import require_free_names, stack, stacked_formula
 from henderson.errors import DataError, FormulaError, ModelError, NotAvailableError
 from henderson.genetics.relationship import Relationship
+from henderson.precisions import of_term
+from henderson.precisions.splines import spline_1d, spline_2d
 
 
 def identity(ids):
@@ -345,6 +347,73 @@ def test_sections_of_two_columns(trial):
     assert total == 60
 
 
+# -- splines ---------------------------------------------------------------------------------------------
+
+
+def test_a_spline_is_a_fixed_term_and_a_random_one(trial):
+    design = made("y ~ env + spl(x, nseg=7) + (1 | geno)", trial)
+    wanted = spline_1d(trial["x"].to_numpy(), nseg=7)
+    assert design.x_names == ("(Intercept)", "env[T.S]", "env[T.E]", "spl(x, nseg=7)[x]")
+    assert design.terms == ("(Intercept)", "env", "spl(x, nseg=7)")
+    np.testing.assert_array_equal(design.X[:, 3], trial["x"])
+    smooth, plain = design.structured
+    assert (smooth.block.group, smooth.block.effects, smooth.block.q) == ("spl(x, nseg=7)", ("f(x)",), 8)
+    assert smooth.factors[0].kind == "id" and plain.block.group == "geno"
+    np.testing.assert_array_equal(smooth.z.toarray(), wanted.random[0].z)
+
+
+def test_kinds_and_orders_of_splines(trial):
+    design = made('y ~ spl(x, kind="cubic") + spl(row, order=1) + spl(col, nseg=4, order=3)', trial)
+    assert design.x_names[1:] == (
+        'spl(x, kind="cubic")[x]',
+        "spl(col, nseg=4, order=3)[col]",
+        "spl(col, nseg=4, order=3)[col^2]",
+    )
+    assert [t.block.q for t in design.structured] == [
+        spline_1d(trial["x"].to_numpy(), kind="cubic").random[0].z.shape[1],
+        spline_1d(trial["row"].to_numpy(), order=1).random[0].z.shape[1],
+        4,
+    ]
+
+
+def test_a_spline_over_a_plane(trial):
+    design = made("y ~ spl2d(row, col, nseg=c(5, 3))", trial)
+    wanted = spline_2d(trial["row"].to_numpy(), trial["col"].to_numpy(), nseg=(5, 3))
+    assert design.x_names[1:] == tuple(
+        f"spl2d(row, col, nseg=c(5, 3))[{name}]" for name in ("row", "col", "row:col")
+    )
+    np.testing.assert_array_equal(design.X[:, 1:], wanted.fixed)
+    assert [t.block.effects[0] for t in design.structured] == [part.name for part in wanted.random]
+    for term, part in zip(design.structured, wanted.random, strict=True):
+        assert term.block.text == f"spl2d(row, col, nseg=c(5, 3)): {part.name}"
+        np.testing.assert_array_equal(term.z.toarray(), part.z)
+    (term,) = terms('y ~ spl2d(row, col, kind="anisotropic")', trial)
+    assert term.factors[0].kind == "spl" and of_term(term) is term.factors[0].options["precision"]
+
+
+def test_a_spline_has_the_same_knots_for_new_data(trial):
+    text = "y ~ env + spl(x) + spl2d(row, col, nseg=3) + (1 | geno)"
+    design = made(text, trial)
+    some = trial.iloc[[40, 3, 17]]
+    new = again(design, some)
+    np.testing.assert_array_equal(new.X, design.X[[40, 3, 17]])
+    for term, other in zip(design.structured, new.structured, strict=True):
+        np.testing.assert_allclose(other.z.toarray(), term.z[[40, 3, 17]].toarray(), rtol=1e-13, atol=1e-15)
+        assert other.block.group == term.block.group and other.block.effects == term.block.effects
+    assert again(design, some, random=False).x_names == design.x_names
+    with pytest.raises(DataError, match=r"spl\(x\)"):
+        again(design, some.assign(x=99.0))
+
+
+def test_splines_of_what_cannot_be_one(trial):
+    with pytest.raises(DataError, match="holds text"):
+        made("y ~ spl(geno)", trial)
+    with pytest.raises(DataError, match="distinct value"):
+        made("y ~ spl(one)", trial.assign(one=1.0))
+    with pytest.raises(ModelError, match="nseg is one whole number, or two"):
+        made("y ~ spl2d(row, col, nseg=c(2, 3, 4))", trial)
+
+
 # -- new data --------------------------------------------------------------------------------------------
 
 EVERY = [
@@ -364,6 +433,8 @@ EVERY = [
     "(1 | exp(row, x))",
     "us(leg(x, 2) | geno)",
     "(1 | car(geno, W))",
+    "spl(x)",
+    "spl2d(row, col)",
 ]
 
 
@@ -531,6 +602,12 @@ def test_the_formula_of_the_long_table_keeps_its_places():
         ("y ~ 1 + spl(x, knots=3)", "3", "no option 'knots'"),
         ("y ~ 1 + spl(x, z)", "spl(x, z)", "takes 1 name, not 2"),
         ("y ~ 1 + spl2d(x)", "spl2d(x)", "takes 2 name"),
+        ("y ~ sex:spl(x)", "spl(x)", "stands alone"),
+        ("y ~ log(spl(x))", "spl(x)", "stands alone"),
+        ("y ~ (spl(x) | g)", "spl(x)", "stands alone"),
+        ("y ~ spl(x) + spl( x )", "spl( x )", "twice"),
+        ("y ~ spl(x, kind=cubic)", "cubic", "between quotes"),
+        ("y ~ at(env):spl(x)", "at(env):spl(x)", "only a random term stands behind at(column):"),
     ],
 )
 def test_errors_point_at_their_place(text, pointed, said):
@@ -543,7 +620,7 @@ def test_errors_point_at_their_place(text, pointed, said):
 
 
 def test_splines_take_options():
-    (one, two) = formulas.parse(
+    one, two = formulas.parse(
         "y ~ spl(x, nseg=10) + spl2d(row, col, nseg=c(8, 12), degree=2, order=1)"
     ).random
     assert one.options == {"nseg": 10}
@@ -647,6 +724,6 @@ def test_what_is_truly_not_fitted():
     for text in EVERY:
         formulas.require_available(formulas.parse("y ~ x + " + text), structured=True)
     formulas.require_available(formulas.parse("cbind(a, b) ~ trait + spl(x) + (1 | g)"), structured=True)
-    for text in ["cor(0 + f | g)", "(1 | lin(x, y))", "ratio(0 + t | g)", "ar1(0 + t | a + b)"]:
+    for text in ["arma(0 + t | g, p=1)", "(1 | arma(t, p=1))", "ar1(0 + t | a + b)"]:
         with pytest.raises(NotAvailableError, match="not available yet"):
             formulas.require_available(formulas.parse("y ~ 1 + " + text), structured=True)

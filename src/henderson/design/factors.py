@@ -16,7 +16,7 @@ from henderson.design.values import Evaluator, Labels
 from henderson.errors import DataError, ModelError, closest
 from henderson.formula import Formula
 from henderson.formula.expression import Call, Name, Node
-from henderson.formula.functions import CONTRASTS, FUNCTIONS, arithmetic_names
+from henderson.formula.functions import CONTRASTS, arithmetic_names, makes_factor
 from henderson.frame import Frame
 
 Array = NDArray[np.float64]
@@ -136,5 +136,5 @@ def _with_contrasts(frame: Frame, name: str, rows: Rows, contrasts: Contrasts) -
 
 def _made_factors(formula: Formula) -> set[str]:
     """Columns inside C(...) or factor(...)."""
-    calls = [n for n in formula.factors.values() if isinstance(n, Call) and FUNCTIONS[n.name].factor]
+    calls = [n for n in formula.factors.values() if isinstance(n, Call) and makes_factor(n)]
     return set(names_of(list(calls)))

@@ -80,7 +80,7 @@ def rebuild(
     x_columns = fixed_columns(read_structure(spec["structure"]), formula, evaluator)
     records = spec["blocks"] if random else []
     terms = None
-    if any("sides" in record for record in records):
+    if any("term" in record for record in records):
         terms = rebuild_terms([from_plain(record) for record in records], formula, evaluator, frame, rows)
         blocks = tuple(term.block for term in terms)
     else:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from henderson.design.structured_record import TermRecord
+    from henderson.design.structured_splines import SmoothRecord
     from henderson.design.values import Evaluator
     from henderson.formula import Formula
     from henderson.frame import Frame
@@ -99,7 +100,7 @@ def learn_terms(
     rows: np.ndarray | None,
     evaluator: Evaluator,
     relationships: Mapping[str, Any] | None = None,
-) -> tuple[tuple[TermRecord, ...], tuple[StructuredTerm, ...]]:
+) -> tuple[tuple[TermRecord | SmoothRecord, ...], tuple[StructuredTerm, ...]]:
     """`build_terms`, and the records of what was learned."""
     from henderson.design.structured_record import learn, light, make, refuse_overlaps
 
@@ -111,7 +112,7 @@ def learn_terms(
 
 
 def rebuild_terms(
-    records: Sequence[TermRecord],
+    records: Sequence[TermRecord | SmoothRecord],
     formula: Formula,
     evaluator: Evaluator,
     frame: Frame,

@@ -26,7 +26,7 @@ Rows = NDArray[np.intp] | None
 
 STEPPED = ("ar1", "ar1h", "toep", "toeph", "ante1")
 """Structures whose effects are the values of one column, in their order."""
-OF_LEVELS = ("cs", "csh", "fa", "rr")
+OF_LEVELS = ("cor", "cs", "csh", "fa", "rr")
 """Structures of several effects: of the levels of a factor, mostly."""
 MOST_EFFECTS = 1000
 """Effects within a level for which a matrix among them is made."""

@@ -16,11 +16,12 @@ from henderson.design.spec import plain_structure, read_structure
 from henderson.design.structured import StructuredTerm
 from henderson.design.structured_effects import Effects, learn_effects
 from henderson.design.structured_levels import Side, learn_sides, member_name
+from henderson.design.structured_splines import SmoothRecord, learn_smooth, make_smooth
 from henderson.design.structured_z import make_z
 from henderson.design.values import Evaluator
 from henderson.errors import ModelError
 from henderson.formula import Formula, RandomTerm
-from henderson.formula.structures import SMOOTHS
+from henderson.formula.functions import SMOOTHS
 from henderson.frame import Frame, Label
 
 Rows = NDArray[np.intp] | None
@@ -77,11 +78,12 @@ class TermRecord:
 
 def learn(
     formula: Formula, frame: Frame, rows: Rows, evaluator: Evaluator, known: Mapping[str, Any]
-) -> tuple[TermRecord, ...]:
-    """The records of the random terms, splines left out."""
-    records = []
+) -> tuple[TermRecord | SmoothRecord, ...]:
+    """The records of the random terms."""
+    records: list[TermRecord | SmoothRecord] = []
     for index, term in enumerate(formula.random):
         if term.structure in SMOOTHS:
+            records += learn_smooth(index, formula, evaluator)
             continue
         for section, inside in _sections(term, frame, rows):
             records.append(_learn(index, term, section, formula, frame, inside, evaluator, known))
@@ -146,7 +148,7 @@ def _label(term: RandomTerm, before: str) -> str:
 
 
 def make(
-    record: TermRecord,
+    record: TermRecord | SmoothRecord,
     formula: Formula,
     evaluator: Evaluator,
     frame: Frame,
@@ -154,6 +156,8 @@ def make(
     known: Mapping[str, Any],
 ) -> StructuredTerm:
     """The term on the rows of a table; what the record has no level for is code -1 and listed as unknown."""
+    if isinstance(record, SmoothRecord):
+        return make_smooth(record, formula, evaluator)
     term, effects = formula.random[record.index], record.effects
     inside = _inside(record.at, frame, rows)
     found = [_codes(side, frame, rows, inside) for side in record.sides]
@@ -203,8 +207,10 @@ def _codes(side: Side, frame: Frame, rows: Rows, inside: NDArray[np.bool_] | Non
     return out
 
 
-def light(record: TermRecord) -> TermRecord:
+def light(record: TermRecord | SmoothRecord) -> TermRecord | SmoothRecord:
     """The record without what belongs to the rows it was learned from."""
+    if isinstance(record, SmoothRecord):
+        return record
     return replace(record, sides=tuple(replace(side, found=None) for side in record.sides))
 
 
@@ -285,17 +291,18 @@ def _block_values(
 
 
 def mark_unknown_sections(
-    terms: Sequence[StructuredTerm], records: Sequence[TermRecord], frame: Frame, rows: Rows
+    terms: Sequence[StructuredTerm], records: Sequence[TermRecord | SmoothRecord], frame: Frame, rows: Rows
 ) -> tuple[StructuredTerm, ...]:
     """Rows of new data in none of the sections of an at(env): term: their section is listed as unknown."""
     out = list(terms)
-    for index in dict.fromkeys(record.index for record in records if record.at):
-        mine = [k for k, record in enumerate(records) if record.index == index]
-        covered = np.any([_inside(records[k].at, frame, rows) for k in mine], axis=0)  # type: ignore[arg-type]
+    sections = {k: r for k, r in enumerate(records) if isinstance(r, TermRecord) and r.at}
+    for index in dict.fromkeys(record.index for record in sections.values()):
+        mine = [k for k, record in sections.items() if record.index == index]
+        covered = np.any([_inside(sections[k].at, frame, rows) for k in mine], axis=0)  # type: ignore[arg-type]
         if covered.all():
             continue
         at = np.flatnonzero(~covered) if rows is None else rows[~covered]
-        names = [name for name, _ in records[mine[0]].at]
+        names = [name for name, _ in sections[mine[0]].at]
         factors = [frame[name].factor for name in names]
         seen = dict.fromkeys(
             tuple(None if f.values[i] < 0 else f.levels[f.values[i]] for f in factors) for i in at
@@ -313,7 +320,7 @@ def mark_unknown_sections(
 # -- refusals --------------------------------------------------------------------------------------------
 
 
-def refuse_overlaps(terms: Sequence[StructuredTerm], records: Sequence[TermRecord]) -> None:
+def refuse_overlaps(terms: Sequence[StructuredTerm], records: Sequence[TermRecord | SmoothRecord]) -> None:
     """One effect of one grouping in two terms of which one can be all of the other: only sums of their variances could be
     estimated. rr(...) + diag(...), or ar1(...) beside id(...), are two terms that can be told apart.
 
@@ -321,10 +328,12 @@ def refuse_overlaps(terms: Sequence[StructuredTerm], records: Sequence[TermRecor
     ------
     ModelError : names both terms.
     """
-    for j, second in enumerate(terms):
-        for first, before in zip(terms[:j], records[:j], strict=True):
-            if _place(before) != _place(records[j]):
-                continue
+    placed: dict[Any, list[StructuredTerm]] = {}
+    for second, record in zip(terms, records, strict=True):
+        if isinstance(record, SmoothRecord):
+            continue
+        here = placed.setdefault(_place(record), [])
+        for first in here:
             shared = [effect for effect in second.block.effects if effect in first.block.effects]
             if shared and _cannot_be_told(first.block, second.block, shared):
                 example = (
@@ -335,6 +344,7 @@ def refuse_overlaps(terms: Sequence[StructuredTerm], records: Sequence[TermRecor
                     f" and {second.block.text}: their variances cannot be told apart.\n"
                     f"Take it out of one of them.{example}"
                 )
+        here.append(second)
 
 
 def _place(record: TermRecord) -> tuple[Any, ...]:
@@ -358,8 +368,17 @@ def _cannot_be_told(first: RandomBlock, second: RandomBlock, shared: Sequence[st
 # -- plain records ---------------------------------------------------------------------------------------
 
 
-def to_plain(record: TermRecord) -> dict[str, Any]:
+def to_plain(record: TermRecord | SmoothRecord) -> dict[str, Any]:
     """A record as dict, list, text and numbers, for the spec of a design."""
+    if isinstance(record, SmoothRecord):
+        return {
+            "group": record.group,
+            "effects": [record.effect],
+            "factors": [],
+            "term": record.index,
+            "text": record.text,
+            "part": record.part,
+        }
     effects = record.effects
     return {
         "group": record.group,
@@ -398,8 +417,11 @@ def _plain_array(array: NDArray | None) -> list[Any] | None:
     return None if array is None else array.tolist()
 
 
-def from_plain(plain: Mapping[str, Any]) -> TermRecord:
+def from_plain(plain: Mapping[str, Any]) -> TermRecord | SmoothRecord:
     """The record again."""
+    if "part" in plain:
+        (effect,) = plain["effects"]
+        return SmoothRecord(plain["term"], plain["part"], plain["group"], plain["text"], effect)
     within = plain["within"]
     return TermRecord(
         plain["term"],

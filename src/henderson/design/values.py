@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from henderson.design.transforms import transform
 from henderson.errors import DataError, FormulaError
 from henderson.formula.expression import Call, Chain, Group, Name, Negate, Node, Number, Power, render, strip
-from henderson.formula.functions import CONSTANTS, FUNCTIONS, arithmetic_names, constants_of
+from henderson.formula.functions import CONSTANTS, FUNCTIONS, SMOOTHS, arithmetic_names, constants_of
 from henderson.frame import Label
 
 Array = NDArray[np.float64]
@@ -66,6 +66,7 @@ class Evaluator:
         self.state = state
         self.known: dict[str, Value] = {}
         self.as_levels: dict[str, Labels] = {}
+        self.smooths: dict[str, Any] = {}
 
     def factor(self, name: str, node: Node) -> Value:
         """The value of one factor of the formula, evaluated once."""
@@ -80,6 +81,8 @@ class Evaluator:
                 return self.labels[node.name]
             return Numbers(self._column(node, inside=False))
         assert isinstance(node, Call)
+        if node.name in SMOOTHS:
+            return smooth_polynomials(self, node)
         if FUNCTIONS[node.name].factor:
             column = strip(node.args[0])
             assert isinstance(column, Name)
@@ -186,6 +189,14 @@ class Evaluator:
         raise DataError(
             f"{render(node)} is not a finite number in row {row} (the first row is 0): {with_values}."
         )
+
+
+def smooth_polynomials(evaluator: Evaluator, call: Call) -> Numbers:
+    """The fixed columns of a penalised spline."""
+    from henderson.design.structured_splines import basis
+
+    found = basis(call, evaluator)
+    return Numbers(np.ascontiguousarray(found.fixed), tuple(found.fixed_names))
 
 
 def _culprit(labels: Labels, rows: NDArray[np.intp] | None) -> str:

@@ -20,11 +20,10 @@ from henderson.formula.expression import (
     render,
     strip,
 )
-from henderson.formula.functions import arithmetic_names, check_arithmetic
+from henderson.formula.functions import SMOOTHS, arithmetic_names, check_arithmetic
 from henderson.formula.levels import expand_levels, expand_sum, is_sum
 from henderson.formula.parser import parse_one_side, parse_two_sides
 from henderson.formula.structures import (
-    SMOOTHS,
     VARIANCES,
     check_right,
     column_arguments,
@@ -33,7 +32,7 @@ from henderson.formula.structures import (
     no_options,
     smooth_options,
 )
-from henderson.formula.terms import Formula, RandomTerm, VarianceTerm
+from henderson.formula.terms import Formula, RandomTerm, Term, VarianceTerm
 from henderson.formula.tokens import one_line
 
 FITTED_VALUES = "fitted"
@@ -82,8 +81,10 @@ def _parse(text: str, response: bool = True) -> Formula:
         text=text,
         response=strip(left),
         fixed=reader.fixed_text(),
-        terms=reader.expansion.additive(reader.fixed),
-        factors=dict(sorted(reader.expansion.factors.items(), key=lambda item: item[1].span)),
+        terms=reader.terms(),
+        factors=dict(
+            sorted({**reader.expansion.factors, **reader.smooths}.items(), key=lambda item: item[1].span)
+        ),
         offsets=tuple(reader.offsets),
         random=tuple(reader.random),
         names=names,
@@ -210,6 +211,7 @@ class _Reader:
         self.fixed: list[tuple[str, Node]] = []
         self.offsets: list[Node] = []
         self.random: list[RandomTerm] = []
+        self.smooths: dict[str, Call] = {}
         self.section_names: list[Name] = []
 
     def read(self, node: Node) -> None:
@@ -219,6 +221,13 @@ class _Reader:
     def item(self, sign: str, node: Node) -> None:
         bar = find_bar(node)
         bare = strip(node)
+        if bar is None and isinstance(bare, Chain) and is_call(bare.first, "at"):
+            raise FormulaError(
+                "only a random term stands behind at(column):.",
+                self.text,
+                node.span,
+                "Write at(column):(effects | group).",
+            )
         if bar is None and not is_call(bare, "offset", *SMOOTHS):
             self.fixed.append((sign, node))
             return
@@ -242,7 +251,11 @@ class _Reader:
         options = smooth_options(call, self.text)
         column_arguments(call, SMOOTHS[call.name], SMOOTHS[call.name], self.text)
         written = self.text[slice(*call.span)]
-        self.random.append(RandomTerm(call.name, "", (), (call,), render(call), written, call.span, options))
+        name = render(call)
+        if name in self.smooths:
+            raise FormulaError(f"{name} is in the formula twice.", self.text, call.span)
+        self.smooths[name] = call
+        self.random.append(RandomTerm(call.name, "", (), (call,), name, written, call.span, options))
 
     def random_term(self, node: Node, bar: Bar) -> None:
         sections, core = self.sections(node)
@@ -313,6 +326,12 @@ class _Reader:
             sections.append(column_arguments(front, 1, 1, self.text)[0])
         self.section_names += sections
         return tuple(s.name for s in sections), core
+
+    def terms(self) -> tuple[Term, ...]:
+        """The fixed terms; a penalised spline's polynomials are one, after the other main effects."""
+        return tuple(
+            sorted([*self.expansion.additive(self.fixed), *((name,) for name in self.smooths)], key=len)
+        )
 
     def columns(self) -> list[Name]:
         """Every column the right side reads, with its place."""

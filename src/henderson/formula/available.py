@@ -8,21 +8,21 @@ from typing import Any
 from henderson.errors import NotAvailableError
 from henderson.formula.assemble import parse_residual, parse_variance
 from henderson.formula.expression import Call, Name, render
-from henderson.formula.structures import SMOOTHS
+from henderson.formula.functions import SMOOTHS
 from henderson.formula.terms import Formula, RandomTerm
 
 FITTED = {"us", "diag", "id"}
 """Structures left of the bar of which groupings are columns: these make a mixed model without correlated levels."""
 
 STRUCTURED = FITTED | {
-    "cs", "csh", "ar1", "ar1h", "toep", "toeph", "ante1", "ou", "exp", "gau", "mat", "sph", "fa", "rr",
+    "cs", "csh", "cor", "ar1", "ar1h", "toep", "toeph", "ante1", "ou", "exp", "gau", "mat", "sph", "ratio", "lin", "fa", "rr",
 }  # fmt: skip
 """Structures left of the bar that this version fits."""
 
-CORRELATIONS = {"id", "vm", "mm", "ar1", "ou", "exp", "gau", "mat", "sph", "car", "leroux"}
+CORRELATIONS = {"id", "vm", "mm", "ar1", "ou", "exp", "gau", "mat", "sph", "ratio", "lin", "car", "leroux"}
 """Correlations among levels that this version fits."""
 
-MEASURED = {"ou", "exp", "gau", "mat", "sph"}
+MEASURED = {"ou", "exp", "gau", "mat", "sph", "ratio", "lin"}
 """Correlations that measure distances between levels."""
 
 ON_ONE_COLUMN = {"ar1", "ar1h", "toep", "toeph", "ante1"} | MEASURED

@@ -28,6 +28,9 @@ from henderson.formula.expression import (
 CONSTANTS = {"pi"}
 """Names that are numbers inside a call (between back quotes they are columns)."""
 
+SMOOTHS: dict[str, int] = {"spl": 1, "spl2d": 2}
+"""Penalised splines -> columns they take. They stand alone: their polynomials are a fixed term, their wiggles random ones."""
+
 MAX_CONSTANT = 1000
 """Largest degree, number of knots ... a formula may ask for."""
 
@@ -36,8 +39,8 @@ MAX_CONSTANT = 1000
 class Signature:
     """Constants a function takes after its expression, by name and in order, and what kind each may be.
 
-    Kinds: "count" (a whole number), "number", "flag", "numbers" (a number or c(...)), "contrast", "level"
-    (number or string).
+    Kinds: "count" (a whole number), "number", "flag", "numbers" (a number or c(...)), "word" (a
+    string), "contrast", "level" (number or string).
     """
 
     constants: tuple[tuple[str, str], ...] = ()
@@ -148,7 +151,7 @@ def contrast_of(node: Node, text: str) -> tuple[str, str | float | None]:
     return CONTRASTS[name], reference
 
 
-def constant_of(node: Node, kind: str, text: str) -> float | int | bool | tuple[float, ...]:
+def constant_of(node: Node, kind: str, text: str) -> float | int | bool | str | tuple[float, ...]:
     """The value of a constant argument of the given kind (see `Signature`)."""
     where = node.span
     node = strip(node)
@@ -158,6 +161,10 @@ def constant_of(node: Node, kind: str, text: str) -> float | int | bool | tuple[
         raise FormulaError("TRUE or FALSE is wanted here.", text, where)
     if kind == "numbers" and isinstance(node, Call) and node.name == "c" and not node.keywords:
         return tuple(float(constant_of(a, "number", text)) for a in node.args)  # type: ignore[arg-type]
+    if kind == "word":
+        if isinstance(node, Text):
+            return node.value
+        raise FormulaError("a word between quotes is wanted here.", text, where)
     sign = 1.0
     if isinstance(node, Negate):
         sign, node = -1.0, strip(node.operand)
@@ -214,6 +221,13 @@ def check_call(call: Call, text: str) -> None:
     FormulaError : unknown function (the closest is named), wrong arguments, or anything in them that is not
         arithmetic.
     """
+    if call.name in SMOOTHS:
+        raise FormulaError(
+            "a penalised spline stands alone: it can be added to a formula, and is in no product and in no function.",
+            text,
+            call.span,
+            "bs(x, df=5) and ns(x, df=5) are fixed terms, and may be in products.",
+        )
     if call.name not in FUNCTIONS:
         raise unknown_function(call, text, FUNCTIONS)
     if not call.args:
@@ -274,10 +288,17 @@ def check_arithmetic(node: Node, text: str) -> None:
         raise FormulaError(f"'{render(node)}' is not arithmetic.", text, node.span)
 
 
+def makes_factor(node: Node) -> bool:
+    """Whether the node is a call that makes a factor of a column, C(f)."""
+    return isinstance(node, Call) and node.name in FUNCTIONS and FUNCTIONS[node.name].factor
+
+
 def arithmetic_names(node: Node) -> list[Name]:
     """The columns an arithmetic expression or a checked call reads, left to right."""
     if isinstance(node, Name):
         return [node]
+    if isinstance(node, Call) and node.name in SMOOTHS:
+        return [n for argument in node.args for n in arithmetic_names(strip(argument))]
     if isinstance(node, Call):
         return [n for n in arithmetic_names(node.args[0]) if n.quoted or n.name not in CONSTANTS]
     if isinstance(node, Chain):

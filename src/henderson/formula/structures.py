@@ -62,14 +62,12 @@ RIGHT: dict[str, tuple[int, int, dict[str, str]]] = {
 KNOWN = ("vm", "car", "leroux")
 """Correlations that are looked up in relationships=, by the second name."""
 
-SMOOTHS: dict[str, int] = {"spl": 1, "spl2d": 2}
-"""Penalised splines -> columns they take."""
-
 SMOOTH_OPTIONS = {
-    "spl": {"nseg": "count", "degree": "count", "order": "count"},
-    "spl2d": {"nseg": "numbers", "degree": "count", "order": "count"},
+    "spl": {"nseg": "count", "degree": "count", "order": "count", "kind": "word"},
+    "spl2d": {"nseg": "numbers", "degree": "count", "order": "count", "kind": "word"},
 }
-"""Segments between knots (for a plane one number or two), degree of the B-splines, order of the penalised differences."""
+"""Segments between knots (for a plane one number or two), degree of the B-splines, order of the penalised differences, and
+"pspline" or "cubic", "psanova" or "anisotropic"."""
 VARIANCES: dict[str, int] = {"ident": 1, "power": 1, "exp": 1, "const_power": 1}
 
 

@@ -87,7 +87,8 @@ class Formula:
     text : the user's text, on one line.
     response : the left side as a tree; `responses` are its parts when it is cbind(...).
     fixed : text of the fixed part ("1" when there is none).
-    terms : the fixed terms, by order of interaction and then as written; () is the intercept.
+    terms : the fixed terms, by order of interaction and then as written; () is the intercept. The polynomials of a penalised
+        spline are a term of its name.
     factors : every factor of a fixed or random-effects term by its name: a `Name` or a `Call`.
     offsets : expressions inside offset(...).
     random : the random terms in the order written; a/b gives b:a and then a.

@@ -56,6 +56,9 @@ def _of_factor(factor: LevelFactor) -> Precision:
         from .identity import Identity
 
         return Identity(len(factor.levels))
+    if factor.kind == "spl":
+        made: Precision = factor.options["precision"]
+        return made
     if factor.kind == "vm":
         from . import known
 
