@@ -37,6 +37,7 @@ from .derivatives import Derivatives, derivatives, score
 
 _ZERO = 1e-4
 _ZERO_COST = 1e-8
+_SMALL = 0.02
 _LIFTED = 0.1
 _LONGEST = 2.0
 """Longest step of a parameter without a unit: a correlation's, a range's."""
@@ -250,15 +251,23 @@ class _Newton:
         return np.where(wants, _LIFTED, point.theta)
 
     def _snap(self, point: Point) -> Point:
-        """What has gone to zero set to exactly zero, where that costs nothing that could be seen."""
+        """What has gone to zero set to exactly zero, where that costs nothing that could be seen: all near zero at once, and then
+        one by one what is merely small."""
         theta = np.where(self.pivots & (np.abs(point.theta) < _ZERO), 0.0, point.theta)
         theta = self._without_empty_rows(theta)
-        if np.array_equal(theta, point.theta):
-            return evaluate_surely(self.problem, theta)
+        trials = [theta] if not np.array_equal(theta, point.theta) else []
+        best = point
+        for trial in trials:
+            best = self._if_free(best, point, trial)
+        for a in np.flatnonzero(self.pivots & (best.theta != 0.0) & (np.abs(best.theta) < _SMALL)):
+            trial = best.theta.copy()
+            trial[a] = 0.0
+            best = self._if_free(best, point, self._without_empty_rows(trial))
+        return evaluate_surely(self.problem, best.theta)
+
+    def _if_free(self, best: Point, point: Point, theta: np.ndarray) -> Point:
         snapped = evaluate(self.problem, theta)
-        if snapped is not None and snapped.deviance <= point.deviance + _ZERO_COST:
-            return snapped
-        return evaluate_surely(self.problem, point.theta)
+        return snapped if snapped is not None and snapped.deviance <= point.deviance + _ZERO_COST else best
 
     def _without_empty_rows(self, theta: np.ndarray) -> np.ndarray:
         """Off-diagonal entries of a triangular T in the row of a variance that is zero."""
