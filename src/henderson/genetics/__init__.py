@@ -14,33 +14,44 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from henderson.genetics.blending import bend, blend
-    from henderson.genetics.grm import dominance, grm
+    from henderson.genetics.conditioning import bend, blend, tune
+    from henderson.genetics.dominant import dominance
+    from henderson.genetics.genomic import grm
+    from henderson.genetics.snp_blup import genomic_values, marker_effects
+    from henderson.genetics.markers import Markers
     from henderson.genetics.pedigree import Pedigree
     from henderson.genetics.plink import read_plink
     from henderson.genetics.relationship import Relationship
-    from henderson.genetics.single_step import single_step
+    from henderson.genetics.h_inverse import single_step
 
 _LAZY = {
+    "Markers": "markers",
     "Pedigree": "pedigree",
     "Relationship": "relationship",
-    "bend": "blending",
-    "blend": "blending",
-    "dominance": "grm",
-    "grm": "grm",
+    "bend": "conditioning",
+    "blend": "conditioning",
+    "dominance": "dominant",
+    "genomic_values": "snp_blup",
+    "grm": "genomic",
+    "marker_effects": "snp_blup",
     "read_plink": "plink",
-    "single_step": "single_step",
+    "single_step": "h_inverse",
+    "tune": "conditioning",
 }
 
 __all__ = [
+    "Markers",
     "Pedigree",
     "Relationship",
     "bend",
     "blend",
     "dominance",
+    "genomic_values",
     "grm",
+    "marker_effects",
     "read_plink",
     "single_step",
+    "tune",
 ]
 
 

@@ -56,15 +56,15 @@ def read_ids(labels: Any, q: int, name: str) -> np.ndarray:
     return ids
 
 
-def refuse_repeats(ids: np.ndarray, name: str) -> None:
-    """Refuse an id that occurs twice, naming it and where."""
+def refuse_repeats(ids: np.ndarray, name: str, what: str = "id", where: str = "rows") -> None:
+    """Refuse an id (or a marker, in columns) that occurs twice, naming it and where."""
     seen: dict[str, int] = {}
     for place, label in enumerate(ids):
         if label in seen:
             count = int(np.count_nonzero(ids == label))
             raise DataError(
-                f"{name}: id '{label}' occurs {count} times (rows {seen[label]} and {place}; the first is 0). "
-                "Each individual has one row."
+                f"{name}: {what} '{label}' occurs {count} times ({where} {seen[label]} and {place}; the first is 0). "
+                + ("Each individual has one row." if what == "id" else f"Give each {what} a name of its own.")
             )
         seen[label] = place
 

@@ -105,7 +105,7 @@ class Markers:
         if len(names) == 0 or len(ids) == 0:
             raise DataError(f"markers: the table has {len(ids)} individuals and {len(names)} markers.")
         if len(set(names)) < len(names):
-            refuse_repeats(names, "markers")
+            refuse_repeats(names, "markers", "marker", "columns")
         self.ids, self.names = ids, names
         self.ploidy, self.coding = int(ploidy), coding
         self._read, self._missing = read, missing
@@ -173,7 +173,7 @@ class Markers:
     @cached_property
     def relationship(self) -> Relationship:
         """VanRaden's G (method 1) of all markers that are not monomorphic."""
-        from .grm import grm
+        from .genomic import grm
 
         return grm(self)
 

@@ -16,6 +16,8 @@ ASYMMETRY = 1e-8
 """Greatest |K - K'| taken for rounding, relative to the greatest |K|."""
 ROUNDING = 1e-8
 """A negative eigenvalue no larger than this, relative to the greatest, is taken for rounding of a 0."""
+NEGLIGIBLE = 1e-10
+"""The same, where it needs no care."""
 _EIGENVALUES = 3000
 """Order up to which all eigenvalues are computed for a message; beyond it only the two extreme ones."""
 _PLAIN = 400
@@ -103,29 +105,41 @@ def check_sparse(matrix: Any, ids: Array, name: str) -> sp.csc_matrix:
     return q
 
 
-def covariance_log_determinant(matrix: Array, name: str) -> float:
-    """log|K|; NaN where K is singular within rounding.
+def semidefinite_root(matrix: Array, name: str) -> Array | None:
+    """W with K = W W' where K, singular, has negative eigenvalues that are rounding (of a file, say); None where it has none.
 
     Raises
     ------
     DataError : a negative eigenvalue beyond rounding; gives its size.
     """
-    found = dense_log_determinant(matrix)
-    if np.isfinite(found):
-        return found
-    if not _nearly_semidefinite(matrix):
-        least, largest = extreme_eigenvalues(matrix)
-        if least < -ROUNDING * abs(largest):
-            raise DataError(
-                f"{name}: the matrix is not positive definite. Its least eigenvalue is {least:.4g}, "
-                + (
-                    f"{abs(least) / largest:.2g} of its greatest ({largest:.4g}) below 0. "
-                    if largest > 0
-                    else "and none is positive. "
-                )
-                + "hd.genetics.bend(K, ids) gives the nearest matrix that is; for a genomic matrix, hd.genetics.blend(G, A)."
-            )
-    return float("nan")
+    if is_semidefinite(matrix, NEGLIGIBLE):
+        return None
+    if is_semidefinite(matrix, ROUNDING):
+        return root_of(matrix)
+    least, largest = extreme_eigenvalues(matrix)
+    if least >= -ROUNDING * largest > 0:
+        return root_of(matrix)
+    raise DataError(
+        f"{name}: the matrix is not positive definite. Its least eigenvalue is {least:.4g}, "
+        + (
+            f"{abs(least) / largest:.2g} of its greatest ({largest:.4g}) below 0. "
+            if largest > 0
+            else "and none is positive. "
+        )
+        + "hd.genetics.bend(K, ids) gives the nearest matrix that is; for a genomic matrix, hd.genetics.blend(G, A)."
+    )
+
+
+def root_of(matrix: Array) -> Array:
+    """W, (q, rank) with K = W W'. Directions count as null whose eigenvalue is 0 within rounding (the most negative one says how
+    much that is).
+    """
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(matrix, driver="evd")
+    noise = max(len(matrix) * np.finfo(float).eps * values[-1], -2 * values[0])
+    kept = values > noise
+    return vectors[:, kept] * np.sqrt(values[kept])
 
 
 def dense_log_determinant(matrix: Array) -> float:
@@ -144,12 +158,12 @@ def dense_log_determinant(matrix: Array) -> float:
     return float(2 * np.log(pivots).sum())
 
 
-def _nearly_semidefinite(matrix: Array) -> bool:
-    """Whether K plus the rounding allowed is positive definite: a Cholesky is cheaper than eigenvalues."""
+def is_semidefinite(matrix: Array, tolerance: float) -> bool:
+    """Whether no eigenvalue is below -tolerance times the greatest, by a Cholesky of K with that added; a few are wrongly refused."""
     import scipy.linalg as sl
 
-    # The largest eigenvalue lies between the largest diagonal entry and the largest row sum; the lower bound is the safe one.
-    shift = 0.5 * ROUNDING * float(np.diag(matrix).max(initial=0.0))
+    # The greatest eigenvalue is no less than the greatest diagonal entry: the shift is on the safe side.
+    shift = tolerance * float(np.diag(matrix).max(initial=0.0))
     if shift <= 0:
         return bool(not matrix.any())
     shifted = matrix.copy()

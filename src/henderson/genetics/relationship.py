@@ -73,12 +73,7 @@ class Relationship:
 
         Directions count as null whose eigenvalue is 0 within rounding (the most negative one says how much that is).
         """
-        if self.root is not None:
-            return self.root
-        values, vectors = np.linalg.eigh(self.dense())
-        noise = max(self.q * np.finfo(float).eps * values[-1], -2 * values[0])
-        kept = values > noise
-        return vectors[:, kept] * np.sqrt(values[kept])
+        return self.root if self.root is not None else positive.root_of(self.dense())
 
     @classmethod
     def from_covariance(cls, matrix: Any, ids: Iterable[Any], name: str = "the relationship") -> Relationship:
@@ -91,9 +86,10 @@ class Relationship:
         values = _numbers(matrix.toarray() if hasattr(matrix, "tocoo") else matrix, name)
         known = read_ids(ids, _order(values, name), name)
         values = positive.check_dense(values, known, name)
-        log_det = positive.covariance_log_determinant(values, name)
+        log_det = positive.dense_log_determinant(values)
+        root = None if np.isfinite(log_det) else positive.semidefinite_root(values, name)
         q = len(known)
-        return cls(known, None, values, log_det, np.diag(values).copy(), f"a dense {q} x {q} matrix")
+        return cls(known, None, values, log_det, np.diag(values).copy(), f"a dense {q} x {q} matrix", root)
 
     @classmethod
     def from_precision(cls, matrix: Any, ids: Iterable[Any], name: str = "the relationship") -> Relationship:

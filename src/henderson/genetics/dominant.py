@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import DataError
 from .coding import DOMINANCE
-from .grm import GenomicRelationship, coding_of, read_markers, read_rules, relationship_of
+from .genomic import GenomicRelationship, coding_of, read_markers, read_rules, relationship_of
 
 
 def dominance(
