@@ -10,11 +10,17 @@ inbred and related to nobody: its term is left out. With h = 1 this is Henderson
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .ancestry import Ancestry
 from .ancestry_loops import SMALL
+
+_PIECE = 32
+"""Parents with offspring in a piece of work for a thread."""
 
 
 def inbreeding(pedigree: Ancestry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -58,31 +64,81 @@ def _table(pedigree: Ancestry) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 def _by_mates(pedigree: Ancestry) -> NDArray[np.float64]:
     """F before selfing, (n,), by the relationships of parents with their mates (mates.py)."""
-    from .mates import by_parent, inbreeding_of_offspring
+    from . import mates
 
     n = pedigree.n
-    is_parent = np.zeros(n + 1, np.bool_)
-    is_parent[pedigree.first] = True
-    is_parent[pedigree.second] = True
-    is_parent = is_parent[:n]
-    parents = np.flatnonzero(is_parent)
+    parents, generation = _parents_by_generation(pedigree)
     m = parents.size
     place = np.full(n + 1, -1, np.int32)
     place[parents] = np.arange(m, dtype=np.int32)
     first, second = place[pedigree.first], place[pedigree.second]
     place = place[:n]
     one, other = _fewer_first(first, second)
-    both = other >= 0
-    start, child = by_parent(np.where(both, one, np.int32(-1)), m)
+    start, child = mates.by_parent(np.where(other >= 0, one, np.int32(-1)), m)
+    mate, child_place = other[child], place[child]
     kept = pedigree.selfed()[parents]
-    out, f0, f = np.zeros(n), np.zeros(m), 1.0 - kept
-    inbreeding_of_offspring(
-        0, m, first[parents], second[parents], kept, *pedigree.shares, pedigree.share_of_relationship,
-        start, other[child], child, place[child], out, f0, f, np.full(m, -1.0),
-        np.zeros(m), np.zeros(m), np.full(m, -1, np.int32), np.zeros(m), np.full(m, -1, np.int32),
-        np.empty(m, np.int32), np.empty(m, np.int32),
-    )  # fmt: skip
+    out, f0, f, d = np.zeros(n), np.zeros(m), 1.0 - kept, np.full(m, -1.0)
+    fixed = (first[parents], second[parents], kept, *pedigree.shares, pedigree.share_of_relationship)
+    filled = (start, mate, child, child_place, out, f0, f, d)
+    _generation_by_generation(generation, start, (*fixed, *filled))
     return out
+
+
+def _generation_by_generation(generation: NDArray, start: NDArray, arrays: tuple[Any, ...]) -> None:
+    """The kernel over the parents of each generation, cut into pieces that the threads take in turn."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from ..sparse.parallel import thread_count
+    from .mates import inbreeding_of_offspring
+
+    m = generation.size
+    rooms: list[tuple[NDArray, ...]] = []
+
+    def piece(begin: int, end: int) -> None:
+        try:
+            room = rooms.pop()
+        except IndexError:
+            room = _room(m)
+        inbreeding_of_offspring(begin, end, *arrays, *room)
+        rooms.append(room)
+
+    offspring = np.diff(start)
+    ends = np.append(np.flatnonzero(np.diff(generation)) + 1, m).tolist()
+    threads = thread_count()
+    with ThreadPoolExecutor(threads) as pool:
+        for begin, end in zip([0, *ends[:-1]], ends, strict=True):
+            busy = int(np.count_nonzero(offspring[begin:end]))
+            if threads == 1 or busy < _PIECE:
+                piece(begin, end)
+                continue
+            cuts = np.linspace(begin, end, max(2, busy // _PIECE) + 1).astype(int).tolist()
+            for done in [pool.submit(piece, a, b) for a, b in pairwise(cuts)]:
+                done.result()
+
+
+def _room(m: int) -> tuple[NDArray, ...]:
+    """What the kernel works in: r, x, xmark, v, vmark, todo, seen."""
+    marks = [np.full(m, -1, np.int32) for _ in range(2)]
+    return (
+        np.zeros(m),
+        np.empty(m),
+        marks[0],
+        np.empty(m),
+        marks[1],
+        np.empty(m, np.int32),
+        np.empty(m, np.int32),
+    )
+
+
+def _parents_by_generation(pedigree: Ancestry) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """Positions of all parents, sorted by generation, and their generations."""
+    is_parent = np.zeros(pedigree.n + 1, np.bool_)
+    is_parent[pedigree.first] = True
+    is_parent[pedigree.second] = True
+    parents = np.flatnonzero(is_parent[:-1])
+    generation = pedigree.generations()[parents]
+    order = np.argsort(generation, kind="stable")
+    return parents[order], generation[order]
 
 
 def _fewer_first(first: NDArray[np.int32], second: NDArray[np.int32]) -> tuple[NDArray, NDArray]:

@@ -1,11 +1,13 @@
 """Relationships of parents with their mates, parent by parent: inbreeding of large pedigrees.
 
 Column a of A is T (D T'e_a): up from a through its ancestors, and down again (Colleau 2002, Genet. Sel. Evol. 34: 409-421). Only
-the parents' own pedigree is walked, and down only to the mates of a (Sargolzaei, Iwaisaki & Colleau 2005, J. Anim. Breed.
-Genet. 122: 325-331). D of a and its ancestors follows from the F of offspring of parents older than a, so one pass over one
-sex is enough. Either way a walk from animal to animal gives way to a sweep over everybody in between where it gets long.
+the parents' own pedigree is gone through, once for each parent of one sex (Sargolzaei, Iwaisaki & Colleau 2005, J. Anim. Breed.
+Genet. 122: 325-331). D of a and its ancestors follows from the F of offspring of earlier generations, so that parents of one
+generation may be taken in any order, and at the same time.
 
-All arrays count in parents, the older first; -1 is nobody.
+Where few are concerned one walks from animal to animal; where many are, one sweeps over everybody in between.
+
+All arrays count in parents, sorted by generation; -1 is nobody.
 """
 
 from __future__ import annotations
@@ -48,14 +50,16 @@ def walk_up(a, first, second, mark, todo, seen):
 
 
 @plain
-def own_variance(j, first, second, kept, w1, w2, f0, f):
-    """Mendelian variance of j: 1 + F less what the parents explain."""
-    own = 1.0 + (1.0 - kept[j]) * (1.0 - f0[j])
-    if first[j] >= 0:
-        own -= w1 * w1 * (1.0 + f[first[j]])
-    if second[j] >= 0:
-        own -= w2 * w2 * (1.0 + f[second[j]])
-    return max(own, 0.0)
+def own_variance(j, first, second, kept, w1, w2, f0, f, d):
+    """Mendelian variance of j, 1 + F less what the parents explain; kept in d once it is known."""
+    if d[j] < 0.0:
+        own = 1.0 + (1.0 - kept[j]) * (1.0 - f0[j])
+        if first[j] >= 0:
+            own -= w1 * w1 * (1.0 + f[first[j]])
+        if second[j] >= 0:
+            own -= w2 * w2 * (1.0 + f[second[j]])
+        d[j] = max(own, 0.0)
+    return d[j]
 
 
 @plain
@@ -71,13 +75,11 @@ def up(a, first, second, kept, w1, w2, f0, f, d, r, x, mark, todo, seen):
         j = k if swept else seen[k]
         if r[j] == 0.0:
             continue
-        if d[j] < 0.0:
-            d[j] = own_variance(j, first, second, kept, w1, w2, f0, f)
         if first[j] >= 0:
             r[first[j]] += w1 * r[j]
         if second[j] >= 0:
             r[second[j]] += w2 * r[j]
-        x[j] = r[j] * d[j]
+        x[j] = r[j] * own_variance(j, first, second, kept, w1, w2, f0, f, d)
         r[j] = 0.0
         mark[j] = a
         low = min(low, j)
@@ -130,6 +132,16 @@ def walk_down(a, low, mates, first, second, w1, w2, x, xmark, v, vmark, todo):
 
 
 @plain
+def settle(k, inbred, child, place, kept, out, f0, f):
+    """F0 of the offspring k, for all and among the parents."""
+    out[child[k]] = inbred
+    p = place[k]
+    if p >= 0:
+        f0[p] = inbred
+        f[p] = inbred + (1.0 - kept[p]) * (1.0 - inbred)
+
+
+@plain
 def inbreeding_of_offspring(
     begin,
     end,
@@ -155,7 +167,7 @@ def inbreeding_of_offspring(
     todo,
     seen,
 ):
-    """F before selfing of the offspring of parents begin ... end - 1 with a known mate.
+    """F before selfing of the offspring of parents begin ... end - 1, of one generation, with a known mate.
 
     Parameters
     ----------
@@ -172,19 +184,18 @@ def inbreeding_of_offspring(
         lo, hi = start[a], start[a + 1]
         if lo == hi:
             continue
-        low = up(a, first, second, kept, w1, w2, f0, f, d, r, x, xmark, todo, seen)
         mates = mate[lo:hi]
+        if mates.min() == a and mates.max() == a:
+            for k in range(lo, hi):
+                settle(k, share * (1.0 + f[a]), child, place, kept, out, f0, f)
+            continue
+        low = up(a, first, second, kept, w1, w2, f0, f, d, r, x, xmark, todo, seen)
         if not walk_down(a, low, mates, first, second, w1, w2, x, xmark, v, vmark, todo):
             for j in range(low, mates.max() + 1):
                 v[j] = value_down(j, low, a, first, second, w1, w2, x, xmark, v)
         for k in range(lo, hi):
             m = mate[k]
-            inbred = share * v[m] if m >= low else 0.0
-            out[child[k]] = inbred
-            p = place[k]
-            if p >= 0:
-                f0[p] = inbred
-                f[p] = inbred + (1.0 - kept[p]) * (1.0 - inbred)
+            settle(k, share * v[m] if m >= low else 0.0, child, place, kept, out, f0, f)
 
 
 @plain

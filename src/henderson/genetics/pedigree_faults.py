@@ -13,10 +13,32 @@ from ..errors import DataError
 _SHOWN = 5
 
 SUSPICIOUS = frozenset(
-    "? ?? * ** - -- x X 00 000 0000 N/A n/a na Na none None NONE null NULL nan NaN unknown Unknown UNKNOWN unk UNK missing "
-    "-1 -9 -99 -999".split()
+    [
+        "?",
+        "??",
+        "*",
+        "**",
+        "-",
+        "--",
+        "x",
+        "00",
+        "000",
+        "0000",
+        "n/a",
+        "na",
+        "none",
+        "null",
+        "nan",
+        "unknown",
+        "unk",
+        "missing",
+        "-1",
+        "-9",
+        "-99",
+        "-999",
+    ]
 )
-"""Ids that rarely are somebody's: refused where they are parents without a row of their own."""
+"""Ids, in small letters, that rarely are somebody's: refused where they are parents without a row of their own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +152,7 @@ def refuse_selfed(rows: NDArray, names: Names, code_of_row: Callable[[int], int]
 def refuse_suspicious(texts: Sequence[str], counts: Sequence[int]) -> None:
     """Refuse parents without a row whose id looks like a mark for an unknown parent."""
     for text, count in zip(texts, counts, strict=True):
-        if text.strip() in SUSPICIOUS:
+        if text.strip().casefold() in SUSPICIOUS:
             raise DataError(
                 f"pedigree: '{text}' is named {count} {'time' if count == 1 else 'times'} as a parent and has no row of its own:"
                 " it would become one founder with all that offspring.\nIf it means that the parent is not known, write"
