@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.linalg import block_diag
 
+import henderson as hd
 from henderson import datasets
 from henderson import design as designs
 from henderson import formula as formulas
@@ -470,8 +472,11 @@ def test_levels_that_were_never_seen_have_no_entry(trial):
     assert new[0].block.unknown == (41,) and list(new[0].block.codes) == [3, -1, 0]
     assert new[1].block.unknown == ("q",)
     np.testing.assert_array_equal(new[1].z.toarray(), [[1, 0, 0, 0], [1, 1, 0, 0], [2, 0, 0, 0]])
-    assert new[2].block.unknown == ("col 9",) and list(new[2].z.sum(axis=1).A1) == [1, 0, 1]
-    assert new[3].block.unknown == ("env W",) and new[4].block.unknown == (77,)
+    assert new[2].undefined == ("col 9",) and list(new[2].z.sum(axis=1).A1) == [1, 0, 1]
+    assert new[3].undefined == ("env W",) and new[4].block.unknown == (77,)
+    np.testing.assert_array_equal(new[0].unseen[0][:, 0], [0, 1, 0])
+    np.testing.assert_array_equal(new[1].unseen[0][:, 0], [1, 0, 0])
+    assert not new[2].unseen and not new[2].block.unknown and not new[3].unseen
     assert new[3].z.sum() == 1
 
 
@@ -493,6 +498,69 @@ def test_build_terms_by_itself(trial):
     evaluator = evaluator_of(parsed, frame, rows, {})
     (term,) = build_terms(parsed, frame, rows, evaluator)
     assert sp.issparse(term.z) and term.z.shape == (60, 10)
+
+
+# -- predictions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(1 | mm(sire, dam))",
+        "us(1 | sire + dam)",
+        "(1 | vm(mm(sire, dam), A)) + us(x | geno)",
+        "at(half):(1 | sire)",
+        "ar1(0 + col | sire)",
+        "spl(x, nseg=6)",
+    ],
+)
+def test_predictions_and_their_errors_are_the_textbooks(trial, text):
+    rng = np.random.default_rng(8)
+    table = pd.concat([trial] * 3, ignore_index=True)
+    table["half"] = np.where(np.arange(180) % 2, "h", "k")
+    effect = dict(zip("abcd", [2.0, -1.5, 0.5, -1.0], strict=True))
+    table["y"] = table["sire"].map(effect) + table["dam"].map(effect) + 2 * np.sin(3 * table["x"])
+    table["y"] += table["geno"].map({"g10": 2, "g2": -1, "g3": -1}) + rng.normal(size=180)
+    known = np.eye(4) + 0.3
+    relationships = {"A": (known, list("dcba"))} if "A)" in text else None
+    fit = hd.lmm("y ~ env + " + text, table, relationships=relationships)
+    s2, x = fit.sigma**2, fit.design.X
+    parts = []
+    for k, term in enumerate(fit.design.structured):
+        levels = known if term.factors[0].kind == "vm" else np.eye(term.block.q)
+        parts.append((term.z.toarray(), np.kron(levels, fit.solution.covariances[k])))
+    z = np.hstack([part[0] for part in parts])
+    g = block_diag(*[part[1] for part in parts])
+    inverse = np.linalg.inv(z @ g @ z.T + s2 * np.eye(180))
+    information = x.T @ inverse @ x
+    beta = np.linalg.solve(information, x.T @ inverse @ table["y"])
+    u = g @ z.T @ inverse @ (table["y"] - x @ beta)
+    np.testing.assert_allclose(fit.predict(table), x @ beta + z @ u, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(fit.fitted, x @ beta + z @ u, rtol=1e-9, atol=1e-9)
+    left = x - z @ g @ z.T @ inverse @ x
+    variance = np.diag(
+        left @ np.linalg.solve(information, left.T) + z @ (g - g @ z.T @ inverse @ z @ g) @ z.T
+    )
+    found = fit.predict(table, se=True)
+    np.testing.assert_allclose(found["std_error"], np.sqrt(variance), rtol=1e-8)
+    np.testing.assert_allclose(fit.predict(se=True)["std_error"], np.sqrt(variance), rtol=1e-8)
+
+
+def test_a_new_level_adds_its_prior_variance(trial):
+    table = trial.assign(y=trial["y"] + trial["sire"].map({"a": 3, "b": -2, "c": 0}))
+    fit = hd.lmm("y ~ 1 + (1 | mm(sire, dam))", table)
+    one = {"sire": ["a", "new", "new"], "dam": ["b", "b", "other"]}
+    with pytest.raises(DataError, match="without 'new', 'other'"):
+        fit.predict(one)
+    found = fit.predict(one, se=True, new_levels="population")
+    variance = fit.variance_components["estimate"].iloc[0]
+    (beta,) = fit.solution.beta
+    assert found["estimate"][2] == pytest.approx(beta)
+    assert found["std_error"][2] == pytest.approx(np.sqrt(fit.vcov[0, 0] + 2 * variance))
+    fit = hd.lmm("y ~ 1 + ar1(0 + col | sire)", table)
+    with pytest.raises(DataError, match=r"was fitted without col 9: the model has no variance for it"):
+        fit.predict({"sire": ["a"], "col": [9]}, new_levels="population")
+    assert fit.predict({"col": [9]}, random_effects=False) == pytest.approx(fit.solution.beta[0])
 
 
 # -- several traits --------------------------------------------------------------------------------------

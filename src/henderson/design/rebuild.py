@@ -29,8 +29,10 @@ Rows = NDArray[np.intp] | None
 
 def needed_again(spec: Mapping[str, Any], *, response: bool = False, random: bool = True) -> list[str]:
     """Columns that `rebuild` asks of the frame of new data."""
-    names = dict.fromkeys(names_of(nodes_of(parse(spec["formula"]), response, random)))
+    formula = parse(spec["formula"])
+    names = dict.fromkeys(names_of(nodes_of(formula, response, random)))
     if random:
+        names.update(dict.fromkeys(name for term in formula.random for name in term.at))
         for block in spec["blocks"]:
             names.update(dict.fromkeys(block["factors"]))
     if spec["offset"]:

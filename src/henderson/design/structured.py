@@ -63,6 +63,9 @@ class StructuredTerm:
     options : of the structure left of the bar, such as {"k": 2}.
     coordinates : (m, d) numbers of the effects, for structures that measure along the effects (ou, exp ...); None otherwise.
     factors : of the right side. All of kind "id": independent levels.
+    unseen : for new data: of each membership (n, m), the coefficients of rows whose level the model never saw, 0 for others;
+        () where every level is known. Their prior variance is that of a level related to no other.
+    undefined : for new data: effects and sections the model never saw, for which it has no variance either: "Days 12".
     """
 
     block: RandomBlock
@@ -70,6 +73,8 @@ class StructuredTerm:
     options: Mapping[str, Any]
     coordinates: np.ndarray | None
     factors: tuple[LevelFactor, ...]
+    unseen: tuple[np.ndarray, ...] = ()
+    undefined: tuple[str, ...] = ()
 
 
 def build_terms(
@@ -119,7 +124,7 @@ def rebuild_terms(
     rows: np.ndarray | None,
 ) -> tuple[StructuredTerm, ...]:
     """The same terms for new data: a level that the model never saw is code -1, has no entry in z, and is listed in
-    `RandomBlock.unknown`."""
+    `RandomBlock.unknown`; effects and sections it never saw are in `StructuredTerm.undefined`."""
     from henderson.design.structured_record import make, mark_unknown_sections
 
     terms = tuple(make(record, formula, evaluator, frame, rows, {}) for record in records)

@@ -69,10 +69,10 @@ class Effects:
         assert self.structure is not None
         return effect_matrix(self.structure, formula, evaluator)[1]
 
-    def unknown(self, codes: NDArray[np.int32], frame: Frame, rows: Rows) -> list[Label | None]:
-        """Labels of effects the model never saw, "Days 12"."""
+    def unknown(self, codes: NDArray[np.int32], frame: Frame, rows: Rows) -> list[str]:
+        """Effects the model never saw, "Days 12"."""
         found = unknown_labels([frame[name] for name in self.columns], codes, rows)
-        return [None if label is None else f"{', '.join(self.columns)} {label}" for label in found]
+        return [f"{', '.join(self.columns)} {'missing' if label is None else label}" for label in found]
 
 
 def learn_effects(

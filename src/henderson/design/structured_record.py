@@ -166,6 +166,7 @@ def make(
         _note_unknown(unknown, side, codes, frame, rows, inside)
     levels = _product(found, [side.q for side in record.sides])
     which = effects.codes(frame, rows)
+    undefined: tuple[str, ...] = ()
     values = None if which is not None else effects.values(formula, evaluator)
     if inside is not None:
         levels = [np.where(inside[:, None], each, np.int32(-1)) for each in levels]
@@ -173,7 +174,7 @@ def make(
         outside = None if inside is None else ~inside
         seen = which if outside is None else np.where(outside, np.int32(0), which)
         if seen.min() < 0:
-            unknown.update(dict.fromkeys(effects.unknown(seen, frame, rows)))
+            undefined = tuple(effects.unknown(seen, frame, rows))
     q = int(np.prod([side.q for side in record.sides], dtype=np.int64))
     names = record.names
     z = make_z(levels, q, len(names), which, values, record.text)
@@ -192,7 +193,8 @@ def make(
         unknown=tuple(unknown),
     )
     factors = tuple(side.factor(known) for side in record.sides)
-    return StructuredTerm(block, z, dict(term.options), effects.coordinates, factors)
+    unseen = _unseen(levels, which, values, effects.m, len(names), inside) if unknown else ()
+    return StructuredTerm(block, z, dict(term.options), effects.coordinates, factors, unseen, undefined)
 
 
 def _codes(side: Side, frame: Frame, rows: Rows, inside: NDArray[np.bool_] | None) -> Sequence[Codes]:
@@ -290,10 +292,32 @@ def _block_values(
     return out
 
 
+def _unseen(
+    levels: Sequence[Codes],
+    which: Codes | None,
+    values: NDArray[np.float64] | None,
+    own: int,
+    m: int,
+    inside: NDArray[np.bool_] | None,
+) -> tuple[NDArray[np.float64], ...]:
+    """Of each membership of each grouping (n, m): the coefficients where its level is unknown."""
+    n = len(levels[0])
+    found = []
+    for j, memberships in enumerate(levels):
+        given = _block_values(n, which, values, own, own, inside)
+        coefficients = np.ones((n, own)) if given is None else given
+        for codes in memberships.T:
+            if codes.size and codes.min() < 0:
+                each = np.zeros((n, m))
+                each[:, j * own : (j + 1) * own] = np.where((codes < 0)[:, None], coefficients, 0.0)
+                found.append(each)
+    return tuple(found)
+
+
 def mark_unknown_sections(
     terms: Sequence[StructuredTerm], records: Sequence[TermRecord | SmoothRecord], frame: Frame, rows: Rows
 ) -> tuple[StructuredTerm, ...]:
-    """Rows of new data in none of the sections of an at(env): term: their section is listed as unknown."""
+    """Rows of new data in none of the sections of an at(env): term: their section is listed as undefined."""
     out = list(terms)
     sections = {k: r for k, r in enumerate(records) if isinstance(r, TermRecord) and r.at}
     for index in dict.fromkeys(record.index for record in sections.values()):
@@ -312,8 +336,7 @@ def mark_unknown_sections(
             for each in seen
         ]
         first = out[mine[0]]
-        block = replace(first.block, unknown=(*first.block.unknown, *labels))
-        out[mine[0]] = replace(first, block=block)
+        out[mine[0]] = replace(first, undefined=(*first.undefined, *labels))
     return tuple(out)
 
 

@@ -7,10 +7,10 @@ components are taken as known.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from ..design import Design, RandomBlock
 from ..errors import DataError, ModelError
 from ..mixed.solution import Solution
 from .student import quantile, require_level
+
+if TYPE_CHECKING:
+    from ..design.structured import StructuredTerm
 
 INTERVALS = ("confidence", "prediction")
 NEW_LEVELS = ("error", "population")
@@ -62,6 +65,8 @@ class Rows:
     total: int
     """Rows of the caller's table."""
     library: str
+    terms: tuple[StructuredTerm, ...] | None = None
+    """The terms of a model with structures, whose rows may belong to several levels: their z is used, and not `z` and `levels`."""
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """One value for each row of the caller's table, NaN where a row was left out."""
@@ -105,7 +110,7 @@ def predict(
     estimate = linear_predictor(fit.solution, rows, random_effects)
     if not (se or interval):
         return rows.spread(estimate)
-    variance = _variance(fit, rows, random_effects)
+    variance = mean_variance(fit, rows, random_effects)
     columns = {"estimate": estimate, "std_error": np.sqrt(variance)}
     if interval:
         if interval == "prediction":
@@ -120,7 +125,11 @@ def predict(
 def linear_predictor(solution: Solution, rows: Rows, random_effects: bool) -> np.ndarray:
     """offset + X beta^ (+ sum_k Z_k u^_k), (n,)."""
     out = rows.x @ solution.beta + rows.offset
-    if random_effects:
+    if random_effects and rows.terms is not None:
+        # The last terms of the solution may be those of a residual: records have no part in them before they are made.
+        for u, term in zip(solution.u, rows.terms, strict=False):
+            out += term.z @ u.ravel()
+    elif random_effects:
         for u, z, levels in zip(solution.u, rows.z, rows.levels, strict=True):
             at = np.maximum(levels, 0)
             for a in range(u.shape[1]):
@@ -141,6 +150,7 @@ def fitted_rows(fit: Predictable) -> Rows:
         design.rows,
         design.n_read,
         fit.library,
+        design.structured,
     )
 
 
@@ -178,6 +188,7 @@ def new_rows(
     design = designs.rebuild(fit.spec, frame, random=random, offset=offset)
     if random_effects and new_levels == "error":
         _refuse_unknown(design)
+    _refuse_undefined(design)
     x = design.X[:, fit.solution.coordinates.kept]
     _refuse_aliased(fit, design, x)
     return Rows(
@@ -189,6 +200,7 @@ def new_rows(
         design.rows,
         design.n_read,
         frame.library,
+        design.structured,
     )
 
 
@@ -273,6 +285,17 @@ def _refuse_unknown(design: Design) -> None:
             )
 
 
+def _refuse_undefined(design: Design) -> None:
+    """Effects and sections that were not in the fit: the model has neither an estimate nor a variance for them."""
+    for term in design.structured or ():
+        if term.undefined:
+            shown = ", ".join(term.undefined[:_SHOWN]) + (" ..." if len(term.undefined) > _SHOWN else "")
+            raise DataError(
+                f"predict: {term.block.text} was fitted without {shown}: the model has no variance for it.\n"
+                "Leave these rows out, or give random_effects=False to leave random effects out."
+            )
+
+
 def _refuse_aliased(fit: Predictable, design: Design, x: np.ndarray) -> None:
     """A row whose dropped columns are not the combination of the kept ones that they were in the fit
     cannot be estimated.
@@ -298,11 +321,41 @@ def _refuse_aliased(fit: Predictable, design: Design, x: np.ndarray) -> None:
 # -- variances -------------------------------------------------------------------------------------------
 
 
-def _variance(fit: Predictable, rows: Rows, random_effects: bool) -> np.ndarray:
+def mean_variance(fit: Predictable, rows: Rows, random_effects: bool = True) -> np.ndarray:
     """Variance of the predicted mean of each row, (n,)."""
     if not random_effects:
         return np.maximum(np.einsum("ij,jk,ik->i", rows.x, fit.solution.vcov, rows.x), 0.0)
+    if rows.terms is not None:
+        z = [term.z for term in rows.terms]
+        more = [None] * (len(fit.solution.u) - len(z))
+        known = fit.solution.prediction_variance_of(rows.x, [*z, *more])  # type: ignore[attr-defined]
+        return known + _unseen_variance(fit, rows.terms)
     return fit.solution.prediction_variance(rows.x, rows.z, rows.levels)
+
+
+def _unseen_variance(fit: Predictable, terms: Sequence[StructuredTerm]) -> np.ndarray | float:
+    """Prior variance of levels that were not in the fit, each related to no other."""
+    return sum(
+        np.einsum("ij,jk,ik->i", each, sigma, each)
+        for term, sigma in zip(terms, fit.solution.covariances, strict=False)
+        for each in term.unseen
+    )
+
+
+def _prior_variance(fit: Predictable, terms: Sequence[StructuredTerm]) -> np.ndarray | float:
+    """sum over levels l of K_ll z_l' Sigma z_l of each row: levels of one row are taken as unrelated to each other."""
+    total: np.ndarray | float = 0.0
+    diagonals = fit.solution.prior_diagonals  # type: ignore[attr-defined]
+    for term, sigma, diagonal in zip(terms, fit.solution.covariances, diagonals, strict=False):
+        z, m = term.z, term.block.m
+        row = np.repeat(np.arange(z.shape[0]), np.diff(z.indptr))
+        pairs, where = np.unique(row * np.int64(term.block.q) + z.indices // m, return_inverse=True)
+        coefficients = np.zeros((len(pairs), m))
+        coefficients[where, z.indices % m] = z.data
+        row, level = np.divmod(pairs, term.block.q)
+        each = diagonal[level] * np.einsum("ij,jk,ik->i", coefficients, sigma, coefficients)
+        total = total + np.bincount(row, weights=each, minlength=z.shape[0])
+    return total
 
 
 def _half_width(
@@ -336,7 +389,9 @@ def _prediction_half_width(
     """Of the interval of one new record."""
     total = variance + error
     if not random_effects:
-        for z, sigma in zip(rows.z, fit.solution.covariances, strict=True):
+        if rows.terms is not None:
+            total = total + _prior_variance(fit, rows.terms) + _unseen_variance(fit, rows.terms)
+        for z, sigma in zip(rows.z if rows.terms is None else (), fit.solution.covariances, strict=False):
             total = total + np.einsum("ij,jk,ik->i", z, sigma, z)
     # without random effects the spread of a new record is estimated with the residual degrees of freedom
     df = np.inf if fit.solution.covariances else float(fit.df_residual)

@@ -13,7 +13,7 @@ import numpy as np
 from ..design.estimability import ColumnSpace
 from ..errors import ModelError, NotAvailableError
 from ..frame import give_back
-from ..inference.predict import fitted_rows, linear_predictor, predict, spread
+from ..inference.predict import fitted_rows, linear_predictor, mean_variance, predict, spread
 from ..inference.satterthwaite import degrees_of_freedom
 from ..inference.student import require_level
 from ..linear.collinear import combinations
@@ -308,11 +308,7 @@ class MixedFit(Fit):
     def _leverage(self) -> np.ndarray:
         """d fitted_i / d y_i: the precision of a row times the variance of its prediction, (n,)."""
         rows = fitted_rows(self)
-        return (
-            rows.weights
-            * self.solution.prediction_variance(rows.x, rows.z, rows.levels)
-            / self.solution.scale2
-        )
+        return rows.weights * mean_variance(self, rows) / self.solution.scale2
 
     @cached_property
     def residual_quantiles(self) -> np.ndarray:
