@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +115,10 @@ def regroup(
 def match_levels(column: Column, levels: Sequence[Label]) -> NDArray[np.int32]:
     """Codes of a new column into known levels, matched by label; -1 where the label is unknown or missing."""
     factor = column.factor
-    known = {str(level): i for i, level in enumerate(levels)}
-    place = np.array([*(known.get(str(level), -1) for level in factor.levels), -1], dtype=np.int32)
+    known = dict(zip(map(str, levels), range(len(levels)), strict=True))
+    place = np.full(len(factor.levels) + 1, -1, dtype=np.int32)
+    found = map(known.get, map(str, factor.levels), repeat(-1))
+    place[:-1] = np.fromiter(found, np.int32, len(factor.levels))
     return place[factor.values]
 
 

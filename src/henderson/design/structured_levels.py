@@ -109,15 +109,67 @@ def _matched(column: Column, levels: Sequence[Label], rows: Rows) -> Codes:
 # -- learning --------------------------------------------------------------------------------------------
 
 
+class Lookups:
+    """Relationships and neighbours by name, and where each column is among their ids, found once for all terms and sections.
+
+    Parameters
+    ----------
+    known : what `relationships.read_relationships` gives.
+    """
+
+    def __init__(self, known: Mapping[str, Any], frame: Frame, text: str):
+        self.known, self.frame, self.text = known, frame, text
+        self._ids: dict[str, tuple[Label, ...]] = {}
+        self._places: dict[tuple[str, str], Codes] = {}
+
+    def ids(self, call: Call) -> tuple[str, tuple[Label, ...]]:
+        """The name that vm(..., A) looks up, and its ids.
+
+        Raises
+        ------
+        FormulaError : it is not given.
+        """
+        name = strip(call.args[1])
+        assert isinstance(name, Name)
+        if name.name not in self.known:
+            from henderson.design.relationships import not_given
+
+            raise not_given(call, name, self.text, self.known)
+        if name.name not in self._ids:
+            self._ids[name.name] = tuple(self.known[name.name].ids)
+        return name.name, self._ids[name.name]
+
+    def codes(self, column: str, name: str, rows: Rows, label: str) -> Codes:
+        """(n,) places of the rows of a column among the ids.
+
+        Raises
+        ------
+        DataError : labels that are no id: how many, the first of them, and the closest id.
+        """
+        if (column, name) not in self._places:
+            self._places[column, name] = match_levels(self.frame[column], self._ids[name])
+        codes = self._places[column, name]
+        codes = codes if rows is None else codes[rows]
+        if codes.size and codes.min() < 0:
+            from henderson.genetics.ids import id_array, match
+
+            levels = used_labels(self.frame[column], rows).levels
+            try:
+                match(np.array(self._ids[name], dtype=object), id_array(levels), name, f"'{column}'")
+            except DataError as error:
+                raise DataError(f"{label}: {error}") from None
+        return codes
+
+
 def learn_sides(
-    term: RandomTerm, formula: Formula, frame: Frame, rows: Rows, known: Mapping[str, Any]
+    term: RandomTerm, formula: Formula, frame: Frame, rows: Rows, lookups: Lookups
 ) -> tuple[Side, ...]:
     """The factors of a term's right side on the rows used."""
     if term.members:
         columns = [_member_columns(member) for member in term.members]
         first = term.members[0]
         call = first if isinstance(first, Call) else None
-        return (_shared(call, columns, term, formula, frame, rows, known),)
+        return (_shared(call, columns, term, frame, rows, lookups),)
     sides: list[Side] = []
     plain: list[str] = []
     for level in term.levels:
@@ -129,7 +181,7 @@ def learn_sides(
             sides.append(_grouping(plain, frame, rows))
             plain = []
         assert isinstance(level, Call)
-        sides.append(_called(level, term, formula, frame, rows, known))
+        sides.append(_called(level, term, formula, frame, rows, lookups))
     if plain:
         sides.append(_grouping(plain, frame, rows))
     return tuple(sides)
@@ -176,15 +228,15 @@ def _of_labels(kind: str, names: Sequence[str], labels: Sequence[Labels], **more
 
 
 def _called(
-    call: Call, term: RandomTerm, formula: Formula, frame: Frame, rows: Rows, known: Mapping[str, Any]
+    call: Call, term: RandomTerm, formula: Formula, frame: Frame, rows: Rows, lookups: Lookups
 ) -> Side:
     if call.name == "mm" or (call.name == "vm" and isinstance(strip(call.args[0]), Call)):
-        return _shared(call, [_member_columns(call)], term, formula, frame, rows, known)
+        return _shared(call, [_member_columns(call)], term, frame, rows, lookups)
     names = tuple(strip(a).name for a in call.args)  # type: ignore[union-attr]
     options = right_options(call, formula.text)
     if call.name in KNOWN:
-        name, levels = _known_levels(call, formula, known)
-        codes = _known_codes(frame[names[0]], rows, levels, name, term)
+        name, levels = lookups.ids(call)
+        codes = lookups.codes(names[0], name, rows, term.label)
         return Side(call.name, names[:1], (levels,), known=name, options=options, found=(codes[:, None],))
     if call.name == "ar1":
         measured = steps(frame[names[0]], rows, term.label, "ar1", ordered_factor=True)
@@ -200,17 +252,16 @@ def _shared(
     call: Call | None,
     members: Sequence[tuple[str, ...]],
     term: RandomTerm,
-    formula: Formula,
     frame: Frame,
     rows: Rows,
-    known: Mapping[str, Any],
+    lookups: Lookups,
 ) -> Side:
     """Columns that share their levels: of one relationship, or the union of what they hold."""
     columns = tuple(dict.fromkeys(name for member in members for name in member))
     if call is not None and call.name == "vm":
         kind = "vm"
-        name, levels = _known_levels(call, formula, known)
-        codes = {column: _known_codes(frame[column], rows, levels, name, term) for column in columns}
+        name, levels = lookups.ids(call)
+        codes = {column: lookups.codes(column, name, rows, term.label) for column in columns}
     else:
         kind, name = "id", None
         levels = _union([frame[column] for column in columns], rows)
@@ -231,37 +282,6 @@ def _union(columns: Sequence[Column], rows: Rows) -> tuple[Label, ...]:
     if all(column.text for column in columns):
         return tuple(sorted(levels, key=str))
     return tuple(levels)
-
-
-def _known_levels(call: Call, formula: Formula, known: Mapping[str, Any]) -> tuple[str, tuple[Label, ...]]:
-    name = strip(call.args[1])
-    assert isinstance(name, Name)
-    if name.name not in known:
-        from henderson.design.relationships import not_given
-
-        raise not_given(call, name, formula.text, known)
-    return name.name, tuple(known[name.name].ids)
-
-
-def _known_codes(column: Column, rows: Rows, ids: tuple[Label, ...], name: str, term: RandomTerm) -> Codes:
-    """(n,) places of the rows' labels among the ids.
-
-    Raises
-    ------
-    DataError : labels that are no id: how many, the first of them, and the closest id.
-    """
-    codes = _matched(column, ids, rows)
-    if codes.size and codes.min() >= 0:
-        return codes
-    from henderson.genetics.ids import id_array, match
-
-    try:
-        match(
-            np.array(ids, dtype=object), id_array(used_labels(column, rows).levels), name, f"'{column.name}'"
-        )
-    except DataError as error:
-        raise DataError(f"{term.label}: {error}") from None
-    return codes
 
 
 def require_numbers(column: Column, label: str, structure: str) -> None:

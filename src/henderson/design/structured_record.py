@@ -15,7 +15,7 @@ from henderson.design.record import ProductLabels, RandomBlock
 from henderson.design.spec import plain_structure, read_structure
 from henderson.design.structured import StructuredTerm
 from henderson.design.structured_effects import Effects, learn_effects
-from henderson.design.structured_levels import Side, learn_sides, member_name
+from henderson.design.structured_levels import Lookups, Side, learn_sides, member_name
 from henderson.design.structured_splines import SmoothRecord, learn_smooth, make_smooth
 from henderson.design.structured_z import make_z
 from henderson.design.values import Evaluator
@@ -81,12 +81,13 @@ def learn(
 ) -> tuple[TermRecord | SmoothRecord, ...]:
     """The records of the random terms."""
     records: list[TermRecord | SmoothRecord] = []
+    lookups = Lookups(known, frame, formula.text)
     for index, term in enumerate(formula.random):
         if term.structure in SMOOTHS:
             records += learn_smooth(index, formula, evaluator)
             continue
         for section, inside in _sections(term, frame, rows):
-            records.append(_learn(index, term, section, formula, frame, inside, evaluator, known))
+            records.append(_learn(index, term, section, formula, frame, inside, evaluator, lookups))
     return tuple(records)
 
 
@@ -111,11 +112,11 @@ def _learn(
     frame: Frame,
     rows: Rows,
     evaluator: Evaluator,
-    known: Mapping[str, Any],
+    lookups: Lookups,
 ) -> TermRecord:
     before = "".join(f"at({name}, {level}):" for name, level in section)
     term = replace(term, group=before + term.group)
-    sides = learn_sides(term, formula, frame, rows, known)
+    sides = learn_sides(term, formula, frame, rows, lookups)
     record = TermRecord(
         index,
         term.group,
