@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from henderson.genetics.conditioning import bend, blend, tune
     from henderson.genetics.dominant import dominance
     from henderson.genetics.genomic import grm
-    from henderson.genetics.snp_blup import genomic_values, marker_effects
+    from henderson.genetics.h_inverse import single_step
     from henderson.genetics.markers import Markers
     from henderson.genetics.pedigree import Pedigree
     from henderson.genetics.plink import read_plink
     from henderson.genetics.relationship import Relationship
-    from henderson.genetics.h_inverse import single_step
+    from henderson.genetics.snp_blup import genomic_values, marker_effects
 
 _LAZY = {
     "Markers": "markers",
