@@ -625,6 +625,29 @@ def test_traits_of_a_unit_are_a_grouping(animals):
     assert list(term.block.levels) == [0, 1, 2, 3]
 
 
+def test_a_fit_of_several_traits_speaks_of_units_and_traits():
+    table = datasets.load("Orthodont").assign(root=lambda d: np.sqrt(d["distance"]))
+    table.loc[3, "distance"], table.loc[7, "age"] = np.nan, np.nan
+    fit = hd.lmm(
+        "cbind(distance, root) ~ trait + trait:age + us(0 + trait | Subject)",
+        table,
+        residual="us(0 + trait | units)",
+    )
+    assert (fit.nobs, fit.n_dropped, len(fit.fitted), len(fit.residuals)) == (213, 2, 215, 215)
+    assert np.isnan(np.asarray(fit.fitted)).sum() == 2
+    rows = fit.augment()
+    assert list(rows["unit"][:8]) == [0, 0, 1, 1, 2, 2, 3, 4]
+    assert list(rows["trait"][5:8]) == ["root", "root", "distance"]
+    y = np.where(rows["trait"] == "root", table["root"][rows["unit"]], table["distance"][rows["unit"]])
+    np.testing.assert_array_equal(rows["cbind(distance, root)"], y)
+    assert list(rows["Subject"][:2]) == ["M01", "M01"] and 7 not in set(rows["unit"])
+    np.testing.assert_allclose(rows["fitted"] + rows["resid"], y)
+    with pytest.raises(DataError, match=r"no column 'trait' .*'distance', 'root'"):
+        fit.predict(table)
+    some = table.loc[[0, 0], ["Subject", "age"]].assign(trait=["distance", "root"])
+    np.testing.assert_allclose(fit.predict(some), rows["fitted"][:2])
+
+
 def test_names_that_several_traits_make(animals):
     with pytest.raises(DataError, match=r"a column called 'trait'.*\nRename"):
         stacked("cbind(trait, w) ~ 1 + (1 | animal)", animals.assign(trait=1.0))

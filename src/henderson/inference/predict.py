@@ -17,7 +17,7 @@ import numpy as np
 from .. import design as designs
 from .. import frame as frames
 from ..design import Design, RandomBlock
-from ..errors import DataError, ModelError
+from ..errors import DataError, FormulaError, ModelError
 from ..mixed.solution import Solution
 from .student import quantile, require_level
 
@@ -182,6 +182,7 @@ def new_rows(
     names = designs.needed_again(known, random=random)
     if offset is not None:
         names = [name for name in names if name != fit.spec["offset"] or name in _in_terms(fit)]
+    _refuse_without_trait(fit, data, names)
     frame = _read(data, names, weights)
     if random and not random_effects:
         frame = _without_levels(frame, {name for block in fit.spec["blocks"] for name in block["factors"]})
@@ -270,6 +271,20 @@ def _check(interval: str | None, level: float, new_levels: str) -> None:
     require_level(level, "predict")
     if new_levels not in NEW_LEVELS:
         raise ModelError(f'predict: new_levels is "error" or "population", not {new_levels!r}.')
+
+
+def _refuse_without_trait(fit: Predictable, data: Any, names: list[str]) -> None:
+    """New data of a model of several traits say which trait each row is to be predicted of."""
+    if "trait" not in names or not fit.spec["formula"].lstrip().startswith("cbind"):
+        return
+    try:
+        frames.read(data, ["trait"])
+    except FormulaError:
+        traits = ", ".join(repr(str(level)) for level in fit.spec["columns"]["trait"]["levels"])
+        raise DataError(
+            "predict: the model is of several traits, and the new table has no column 'trait' that says which of them each row "
+            f"is to be predicted of ({traits}).\nTo predict them all, give the table once for each."
+        ) from None
 
 
 def _refuse_unknown(design: Design) -> None:

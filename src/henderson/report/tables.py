@@ -104,7 +104,9 @@ def augment(fit: Any) -> dict[str, Any]:
     """The rows of the fit (those left out are not there): the response, the fixed columns, the groups, and after them
     what was fitted.
 
-    `row` is the number of the row in the caller's table (from 0), `fixed` the prediction without random effects,
+    `row` is the number of the row in the caller's table (from 0); of several traits there is a line for each record, and `unit`
+    is the row of the caller's table, `trait` the trait. Columns that say levels with structures of their own are given as they
+    are. `fixed` is the prediction without random effects,
     `scaled_resid` the residual over its standard deviation. A column of the data that has one of these names keeps it;
     the new one gets an underscore at its end.
     """
@@ -112,7 +114,11 @@ def augment(fit: Any) -> dict[str, Any]:
     rows = row_numbers(fit)
     out = _given(design)
     for block in design.blocks:
-        if block.group not in out:
+        if design.structured is not None:
+            out |= {
+                name: _labels_of(fit, name) for name in block.factors if name not in out and name in fit.frame
+            }
+        elif block.group not in out:
             labels = np.asarray([str(v) for v in block.levels], dtype=object)
             out[block.group] = labels[block.codes]
     made = {
@@ -121,7 +127,28 @@ def augment(fit: Any) -> dict[str, Any]:
         "fixed": fit.predict(random_effects=False)[rows],
         "scaled_resid": fit.residuals_as("pearson")[rows],
     }
-    return _with(out, _of_rows(fit) | made)
+    return _with(out, _of_records(fit) | made)
+
+
+def _labels_of(fit: Any, name: str) -> np.ndarray:
+    """A column of the table on the rows of the fit, numbers as they are and labels as text."""
+    column = fit.frame[name]
+    values = column.values if fit.design.rows is None else column.values[fit.design.rows]
+    if column.kind != "factor":
+        return values
+    return np.asarray([str(v) for v in column.levels], dtype=object)[values]
+
+
+def _of_records(fit: Any) -> dict[str, Any]:
+    """`_of_rows`; of several traits the row and the trait of each record."""
+    from ..design.traits import StackedFrame
+
+    found = _of_rows(fit)
+    if not isinstance(fit.frame, StackedFrame):
+        return found
+    rows = found.pop("row")
+    names = np.asarray(fit.frame.traits, dtype=object)
+    return {"unit": fit.frame.unit[rows], "trait": names[fit.frame.trait[rows]], **found}
 
 
 def _given(design: Any) -> dict[str, Any]:
