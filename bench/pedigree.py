@@ -6,17 +6,27 @@ import numpy as np
 import scipy.sparse as sp
 
 
-def overlapping(generations: int, size: int, sires: int, dams: int, rng: np.random.Generator) -> np.ndarray:
+def overlapping(
+    generations: int,
+    size: int,
+    sires: int,
+    dams: int,
+    rng: np.random.Generator,
+    male: np.ndarray | None = None,
+) -> np.ndarray:
     """Parents (n, 2), -1 unknown, of a population with overlapping generations.
 
-    Parents of a generation are drawn from the last 1.3 generations; each dam has one sire per generation.
+    Parents of a generation are drawn from the last 1.3 generations; each dam has one sire per generation. Where it is told
+    who is `male` (n,), sires are and dams are not; otherwise an animal may be both.
     """
     parents = np.full((generations * size, 2), -1)
     for g in range(1, generations):
         first = (g - 1) * size
         pool = np.arange(max(0, first - size // 3), first + size)
-        chosen_sires = rng.choice(pool, sires, replace=False)
-        chosen_dams = rng.choice(pool, dams, replace=False)
+        males = pool if male is None else pool[male[pool]]
+        females = pool if male is None else pool[~male[pool]]
+        chosen_sires = rng.choice(males, sires, replace=False)
+        chosen_dams = rng.choice(females, dams, replace=False)
         mate = rng.integers(0, sires, dams)
         mother = rng.integers(0, dams, size)
         born = slice(g * size, (g + 1) * size)
