@@ -772,6 +772,7 @@ def test_ids_that_a_relationship_does_not_have(trial):
         ("at(env):(1 | one)", ModelError, r"at\(env, N\):\(1 \| one\): .* one level only"),
         ("(1 | geno) + (x | geno)", ModelError, "cannot be told apart"),
         ("us(0 + env | geno) + fa(0 + env | geno, k=1)", ModelError, "cannot be told apart"),
+        ("us(1 | geno + sire)", ModelError, "no level of 'geno' is one of 'sire'"),
         ("ar1(0 + wide | geno)", ModelError, "has 1,500 effects within a level"),
     ],
 )

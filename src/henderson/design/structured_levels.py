@@ -13,7 +13,7 @@ from henderson.design.grouping import combine, match_levels, regroup, unknown_la
 from henderson.design.record import ProductLabels
 from henderson.design.structured import LevelFactor
 from henderson.design.values import Labels, is_number
-from henderson.errors import DataError
+from henderson.errors import DataError, ModelError
 from henderson.formula import Formula, RandomTerm
 from henderson.formula.expression import Call, Name, render, strip
 from henderson.formula.structures import KNOWN, right_options
@@ -267,7 +267,21 @@ def _shared(
         levels = _union([frame[column] for column in columns], rows)
         codes = {column: _matched(frame[column], levels, rows) for column in columns}
     found = tuple(np.column_stack([codes[column] for column in member]) for member in members)
+    if kind == "id" and len(members) > 1 and not _meet(found, len(levels)):
+        raise ModelError(
+            f"{term.label}: no level of '{members[0][0]}' is one of '{members[1][0]}': a sum of groupings ties effects of the same "
+            "levels.\nGroupings that have nothing in common are terms of their own: "
+            f"{' + '.join(f'(1 | {member[0]})' for member in members)}."
+        )
     return Side(kind, columns, (levels,), members=tuple(members), known=name, found=found)
+
+
+def _meet(found: Sequence[Codes], q: int) -> bool:
+    """Whether some level is of more than one grouping."""
+    seen = np.zeros(q, dtype=int)
+    for codes in found:
+        seen[np.unique(codes)] += 1
+    return bool((seen > 1).any())
 
 
 def _union(columns: Sequence[Column], rows: Rows) -> tuple[Label, ...]:
