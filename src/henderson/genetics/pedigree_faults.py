@@ -20,7 +20,6 @@ SUSPICIOUS = frozenset(
         "**",
         "-",
         "--",
-        "x",
         "00",
         "000",
         "0000",
@@ -39,6 +38,10 @@ SUSPICIOUS = frozenset(
     ]
 )
 """Ids, in small letters, that rarely are somebody's: refused where they are parents without a row of their own."""
+
+
+_MALE = ("m", "male", "males", "sire", "bull", "boar", "ram", "buck", "stallion")
+_FEMALE = ("f", "female", "females", "dam", "cow", "sow", "ewe", "doe", "mare")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +167,7 @@ def refuse_sexes(
     sex: NDArray, labels: Sequence[str], fathers: NDArray, mothers: NDArray, names: Names, column: str
 ) -> None:
     """Refuse parents whose sex is not that of the other parents of their role. Arrays by code; sex -1 is not given."""
-    usual = []
-    for parents in (fathers, mothers):
-        given = sex[parents][sex[parents] >= 0]
-        usual.append(int(np.bincount(given).argmax()) if given.size else -1)
+    usual = _usual_sexes(sex, labels, (fathers, mothers))
     if usual[0] == usual[1] and usual[0] >= 0:
         raise DataError(
             f"pedigree: column '{column}' has '{labels[usual[0]]}' for most parents of column '{names.roles[0]}' and for most of"
@@ -187,6 +187,19 @@ def refuse_sexes(
                 f"pedigree: column '{role}' has parents of the wrong sex: {listed(shown)}{meant} (column '{column}'; the first row"
                 " is 0).\nCorrect the sex or the parent."
             )
+
+
+def _usual_sexes(sex: NDArray, labels: Sequence[str], parents: tuple[NDArray, NDArray]) -> tuple[int, int]:
+    """The labels of males and females: by the words where both are there, else what most parents of each role have; -1 unknown."""
+    words = [label.strip().casefold() for label in labels]
+    found = [[k for k, word in enumerate(words) if word in meant] for meant in (_MALE, _FEMALE)]
+    if len(found[0]) == len(found[1]) == 1:
+        return found[0][0], found[1][0]
+    usual = []
+    for some in parents:
+        given = sex[some][sex[some] >= 0]
+        usual.append(int(np.bincount(given).argmax()) if given.size else -1)
+    return usual[0], usual[1]
 
 
 def _rows(rows: NDArray) -> str:
