@@ -368,6 +368,25 @@ def test_variance_functions_on_a_grid_with_holes():
     _scaled_check("(1 | ar1(row):ar1(col))", data, "power(x)", [0.6, 0.3, 0.7], data["x"] ** 0.7, v)
 
 
+def test_variances_start_from_those_of_the_residuals():
+    """Traits in grams and in tonnes."""
+    rng = np.random.default_rng(30)
+    env = np.array(["a", "b", "c"])[np.arange(600) % 3]
+    sd = np.select([env == "a", env == "b"], [1.0, 1e6], 1e-5)
+    e = sd * rng.standard_normal(600)
+    data = {"env": env, "units": np.arange(600) // 3}
+    for text, variance in [
+        ("diag(0 + env | units)", None),
+        ("us(0 + env | units)", None),
+        ("at(env):(1 | units)", None),
+        (None, "ident(env)"),
+    ]:
+        p = _precision(text, data, variance)
+        for start in p.starts_from(e):
+            np.testing.assert_allclose(start[:2], np.log([1e6, 1e-5]), atol=0.2)
+            np.testing.assert_allclose(start[2:], 0.0, atol=0.6)
+
+
 def test_weights_divide_variances():
     data = _series(np.random.default_rng(17))
     w = np.random.default_rng(17).uniform(0.5, 2.0, len(data["g"]))
@@ -399,7 +418,7 @@ def test_a_nugget_makes_the_correlated_part_a_random_term():
         of_residual(residual, None, frame, None, 17)
     (field,) = fields(correlated, frame, None, 17)
     assert field.text == "(1 | ar1(row):ar1(col))" and field.section == "" and field.precision.places is None
-    assert field.precision.n == 20
+    assert field.precision.n == 20 and field.group == "ar1(row):ar1(col)"
     v = 0.6 ** _lags(data, "row") * 0.3 ** _lags(data, "col")
     np.testing.assert_allclose(_field_matrix(field, np.array([0.6, 0.3])), v, atol=1e-12)
 
@@ -410,7 +429,7 @@ def test_a_nugget_in_each_section():
     correlated, plain = split_nugget(read_residual("at(sex):ou(0 + time | g) + (1 | units)"))
     frame, n = _read(data), len(data["g"])
     found = fields(correlated, frame, None, n)
-    assert [f.section for f in found] == ["sexf", "sexm"]
+    assert [f.section for f in found] == ["sexf", "sexm"] and found[0].group == "ou(time):g"
     same = data["g"][:, None] == data["g"]
     v = np.where(same, 0.7 ** np.abs(data["time"][:, None] - data["time"]), 0.0)
     total = sum(_field_matrix(f, np.array([0.7])) for f in found)

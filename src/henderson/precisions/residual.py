@@ -156,13 +156,15 @@ class Field:
 
     Attributes
     ----------
-    text : the term as the user wrote it, "(1 | ar1(row):ar1(col))".
+    text : the term as the user wrote it, "(1 | ar1(row):ar1(col))"; group : the name of its levels, "ar1(row):ar1(col)", or
+        "ar1(time):subject" of ar1(0 + time | subject).
     section : "env1" where it is one of several sections at(env), each with a variance of its own; "" otherwise.
     precision : of the levels; their number is `precision.n`. Its own `places` is None.
     places : (n,) level of each row of the design; -1 for rows of other sections. Two rows may share one.
     """
 
     text: str
+    group: str
     section: str
     precision: Precision
     places: np.ndarray
@@ -208,7 +210,12 @@ def _field(residual: Residual, section: str, frame: Frame, rows: Rows, part: np.
         precision.places = None
     places = np.full(n, -1)
     places[part] = level
-    return Field(residual.term, section, precision, places)
+    return Field(residual.term, _group(residual), section, precision, places)
+
+
+def _group(residual: Residual) -> str:
+    calls = [f"{f.structure}({', '.join(c.name for c in f.columns)})" for f in residual.factors]
+    return ":".join([*calls, *residual.groups])
 
 
 def _distinct_places(layout: Layout) -> tuple[Layout, np.ndarray]:

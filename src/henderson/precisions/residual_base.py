@@ -130,6 +130,14 @@ class Independent(RowPrecision):
         return np.ones(self.n)
 
 
+def log_rms(residual: Array, codes: Array, count: int) -> Array:
+    """log of the root mean square of residuals in each of several classes, relative to the first: (count - 1,)."""
+    squares = np.bincount(codes, residual**2, count) / np.maximum(np.bincount(codes, minlength=count), 1)
+    least = 1e-12 * float(squares[squares > 0].min(initial=1.0))
+    log_sd = 0.5 * np.log(np.maximum(squares, least))
+    return log_sd[1:] - log_sd[0]
+
+
 def numerical_slopes(
     natural: Callable[[Array], Array], t: Array, lower: Array, upper: Array, count: int
 ) -> Array:

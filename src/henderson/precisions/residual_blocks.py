@@ -24,7 +24,7 @@ from ..residuals.positions import Positions
 from ..residuals.product import Product
 from ..residuals.spatial import DenseProduct
 from .base import At
-from .residual_base import MAX_STARTS, OfStructure
+from .residual_base import MAX_STARTS, OfStructure, log_rms
 
 Array = np.ndarray
 _SHARE = 0.3
@@ -185,12 +185,21 @@ class AtPositions(Blocks):
         return out
 
     def starts_from(self, residual: Array) -> list[Array]:
-        """The moments of the residuals, and their variances beside weak correlations: part of what they have in common is the
-        random effects'."""
-        own = self.structure.starts(self.sorted(residual))[0]
-        return [np.append(own[: self.structure.n_sd], t[self.structure.n_sd :]) for t in self.starts()] + [
-            own
-        ]
+        """The variances of the residuals beside weak correlations (part of what they have in common is the random effects'), and
+        beside their own."""
+        rows = self.sorted(residual)
+        codes, n_sd = _codes(self.structure), self.structure.n_sd
+        log_sd = log_rms(rows, codes, self.structure.m)
+        own = self.structure.starts(rows * np.exp(-np.append(0.0, log_sd))[codes])[0]
+        return [np.append(log_sd[:n_sd], t[n_sd:]) for t in (*self.starts(), own)]
+
+
+def _codes(structure: Positions) -> Array:
+    """The position of each row, in the structure's order."""
+    code = np.empty(structure._n_rows, dtype=np.int64)
+    for p in structure.patterns:
+        code[p.start : p.stop] = np.tile(p.positions, p.groups)
+    return code
 
 
 class VariancePerPosition(OfStructure):
@@ -201,9 +210,7 @@ class VariancePerPosition(OfStructure):
     def __init__(self, structure: Positions):
         n = structure._n_rows
         super().__init__(structure, n)
-        code = np.empty(n, dtype=np.int64)
-        for p in structure.patterns:
-            code[p.start : p.stop] = np.tile(p.positions, p.groups)
+        code = _codes(structure)
         self.counts = np.bincount(code, minlength=structure.m)
         own = np.arange(n)
         self.pattern(own, own, code, structure.m, structure.order)
@@ -223,6 +230,9 @@ class VariancePerPosition(OfStructure):
 
     def starts(self) -> list[Array]:
         return [np.zeros(self.n_coordinates)]
+
+    def starts_from(self, residual: Array) -> list[Array]:
+        return [log_rms(self.sorted(residual), _codes(self.structure), self.structure.m)]
 
 
 # -- cs ---------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from ..residuals.base import NotPositiveDefinite
-from ..residuals.variances import VarianceFunction
+from ..residuals.variances import Ident, VarianceFunction
 from .base import At
-from .residual_base import RowPrecision
+from .residual_base import RowPrecision, log_rms
 
 Array = np.ndarray
 _HUGE = 600.0
@@ -127,11 +127,18 @@ class Scaled(RowPrecision):
         return out
 
     def starts(self) -> list[Array]:
-        return self._beside(self.inner.starts())
+        return self._beside(self.inner.starts(), [f.start() for f in self.functions])
 
     def starts_from(self, residual: Array) -> list[Array]:
-        return self._beside(self.inner.starts_from(residual))
+        """Variances by level from the residuals; where several functions share them out, by the first of them first."""
+        tail = []
+        for function in self.functions:
+            start = function.start()
+            if isinstance(function, Ident):
+                start = log_rms(residual, function.codes, len(start) + 1)
+                residual = residual * np.exp(-np.append(0.0, start))[function.codes]
+            tail.append(start)
+        return self._beside(self.inner.starts_from(residual), tail)
 
-    def _beside(self, heads: list[Array]) -> list[Array]:
-        tail = [f.start() for f in self.functions]
+    def _beside(self, heads: list[Array], tail: list[Array]) -> list[Array]:
         return [np.concatenate([head, *tail]) for head in heads]
