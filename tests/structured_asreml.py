@@ -16,6 +16,8 @@ from structured_parts import (
     lattice,
     model,
     numeric,
+    pedigree_frame,
+    read,
     sections,
     symmetric,
     us_names,
@@ -52,7 +54,25 @@ def grid(row="row", col="col", nugget=False) -> dict:
 
 
 WHEAT = numeric("Row", "Column")
-ROWCOL = ("phi(Row)", "phi(Column)")
+
+
+WHEAT_GROUP = "ar1(Row):ar1(Column)"
+WHEAT_NAMES = {
+    "s": (WHEAT_GROUP, ONE),
+    "phi(Row)": (WHEAT_GROUP, "phi(Row)"),
+    "phi(Column)": (WHEAT_GROUP, "phi(Column)"),
+    "units": (RES, RES),
+}
+"""In a mixed model a nugget is the residual, and what is correlated beside it a term of its own."""
+
+
+def wheat(rhs: str, terms):
+    def dense(d, p):
+        total = p["s"] + p["units"]
+        r = lattice(d, total, "Row", p["phi(Row)"], "Column", p["phi(Column)"], p["units"] / total)
+        return model(y_of(d), "y", rhs, terms(d, p), r)
+
+    return dense
 
 
 def met(terms):
@@ -128,7 +148,7 @@ def lupin(d: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def lupins(d, p):
+def lupins(d, p, more=lambda d, p: []):
     pieces = {}
     for i in (1, 2, 3):
         part = d[d["site"] == f"S{i}"]
@@ -136,9 +156,82 @@ def lupins(d, p):
     terms = [
         *(vc(d, p[f"c{i}"], "col", effects=at_site(d, "site", f"S{i}")) for i in (1, 2, 3)),
         vc(d, p["r3"], "row", effects=d["s3"]),
-        vc(d, p["test"], "test"),
+        *more(d, p),
     ]
     return model(y_of(d), "y", "1 + site + check:site", terms, sections(d, "site", pieces))
+
+
+LUPIN = "yield ~ site + check:site + at(site):(1 | col) + (0 + s3 | row) + "
+
+
+def lupin_case(term: str, names: dict, more, **options) -> Case:
+    """Site 3 has independent columns (its phi(col) is held at 0), and rows of its own by (0 + s3 | row)."""
+    return Case(
+        "agridat_vsn.lupin3.csv",
+        LUPIN + term,
+        {
+            **{f"c{i}": (f"at(site, S{i}):col", ONE) for i in (1, 2, 3)},
+            "r3": ("row", "s3"),
+            **{f"R{i}": (RES, f"siteS{i}") for i in (1, 2, 3)},
+            **{f"x{i}": (RES, f"siteS{i}:phi(col)") for i in (1, 2, 3)},
+            **{f"y{i}": (RES, f"siteS{i}:phi(row)") for i in (1, 2, 3)},
+            **names,
+        },
+        lambda d, p: lupins(d, p, more),
+        residual="at(site):(1 | ar1(row):ar1(col))",
+        fixed={"siteS3:phi(col)": 0.0},
+        prepare=lupin,
+        **options,
+    )
+
+
+def tests_by_site(sigma):
+    """The genetic covariance of the sites."""
+    return lambda d, p: [vc(d, sigma(p), "test", effects=dummies(d, "site"))]
+
+
+LUPIN_SITES = ["site[S1]", "site[S2]", "site[S3]"]
+
+
+def selfed_maize(d: pd.DataFrame) -> list[tuple]:
+    """Dent and Flint, five inbreds selfed from each, their crosses and the checks."""
+    inbreds = ["A509", "A637", "A661", "CM105", "EP28", "EP31", "EP42", "F7", "PB60", "Z77016"]
+    rows = [("Dent", None, None), ("Flint", None, None)]
+    rows += [(g, p, p) for g, p in zip(inbreds, ["Dent"] * 5 + ["Flint"] * 5, strict=True)]
+    crosses = d[["gen", "male", "female"]].astype(object).drop_duplicates()
+    return rows + [tuple(None if pd.isna(v) else str(v) for v in row) for row in crosses.itertuples(index=False)]
+
+
+def maize_pedigree():
+    import henderson as hd
+
+    rows = pedigree_frame(selfed_maize(read("agridat_butron.maize.csv")))
+    return {"A": hd.genetics.Pedigree(rows, monoecious=True)}
+
+
+def maize_a(d):
+    a, ids = tw.numerator(selfed_maize(d))
+    return ids, a
+
+
+ENVS = ["pc95", "pc96", "pv95", "pv96", "ri96"]
+PED = "vm(gen, A)"
+
+
+def maize_case(term: str, names: dict, terms, printed_df: int) -> Case:
+    return Case(
+        "agridat_butron.maize.csv",
+        "yield ~ env + " + term,
+        {**names, "R": (RES, RES)},
+        lambda d, p: model(y_of(d), "y", "1 + env", terms(d, p), p["R"]),
+        relationships=maize_pedigree,
+        prepare=lambda d: d.assign(gen=d["gen"].astype(str)),
+        note=f"inbreds by selfing, F1 crosses; ASReml counts {printed_df} variance parameters",
+    )
+
+
+def by_env(sigma):
+    return lambda d, p: [vc(d, sigma(p), "gen", effects=dummies(d, "env"), k=maize_a(d))]
 
 
 def serpentine(d: pd.DataFrame) -> pd.DataFrame:
@@ -148,12 +241,18 @@ def serpentine(d: pd.DataFrame) -> pd.DataFrame:
     levels = sorted(levels, key=int)
     pattern = {v: ("2", "2", "1")[i % 3] for i, v in enumerate(levels)}
     return d.assign(
-        colcode=(col - (col - 1) // 4 * 4).astype(str), rowcode=[pattern[str(v)] for v in row]
+        colcode=(col - (col - 1) // 4 * 4).astype(str),
+        rowcode=pd.Categorical([pattern[str(v)] for v in row], categories=["2", "1"]),
     )
 
 
+def harvests(d: pd.DataFrame) -> pd.DataFrame:
+    """Treatments in their order in the year."""
+    return d.assign(trt=pd.Categorical(d["trt"].astype(str), ["Jun-01", "Jun-15", "Jul-01", "Jul-15"]))
+
+
 def asparagus(d: pd.DataFrame) -> pd.DataFrame:
-    d = d.assign(year=pd.to_numeric(d["year"].astype(str)))
+    d = harvests(d).assign(year=pd.to_numeric(d["year"].astype(str)))
     return d[d["year"] < 1934].reset_index(drop=True)
 
 
@@ -212,13 +311,10 @@ CASES = {
     "asr_Wheat_REMLRT": Case(
         "asremlPlus_Wheat.dat.csv",
         "yield ~ Rep + WithinColPairs + Variety + (1 | Row) + (1 | Column)",
-        {"Row": ("Row", ONE), "Column": ("Column", ONE), **grid("Row", "Column", nugget=True)},
-        field(
+        {"Row": ("Row", ONE), "Column": ("Column", ONE), **WHEAT_NAMES},
+        wheat(
             "1 + Rep + WithinColPairs + Variety",
             lambda d, p: [vc(d, p["Row"], "Row"), vc(d, p["Column"], "Column")],
-            "Row",
-            "Column",
-            ROWCOL,
         ),
         residual="(1 | ar1(Row):ar1(Column)) + (1 | units)",
         prepare=WHEAT,
@@ -232,18 +328,15 @@ CASES = {
             "Rep": ("Rep", ONE),
             "RepRow": ("Rep:Row", ONE),
             "RepCol": ("Rep:Column", ONE),
-            **grid("Row", "Column", nugget=True),
+            **WHEAT_NAMES,
         },
-        field(
+        wheat(
             "1 + WithinColPairs + Variety",
             lambda d, p: [
                 vc(d, p["Rep"], "Rep"),
                 vc(d, p["RepRow"], "Rep", "Row"),
                 vc(d, p["RepCol"], "Rep", "Column"),
             ],
-            "Row",
-            "Column",
-            ROWCOL,
         ),
         residual="(1 | ar1(Row):ar1(Column)) + (1 | units)",
         prepare=WHEAT,
@@ -254,16 +347,13 @@ CASES = {
         "asremlPlus_Wheat.dat.csv",
         "yield ~ WithinColPairs + Variety + (1 | Rep) + (1 | Rep:Row) + (1 | Rep:Column)",
         {},
-        field(
+        wheat(
             "1 + WithinColPairs + Variety",
             lambda d, p: [
                 vc(d, p["Rep"], "Rep"),
                 vc(d, p["RepRow"], "Rep", "Row"),
                 vc(d, p["RepCol"], "Rep", "Column"),
             ],
-            "Row",
-            "Column",
-            ROWCOL,
         ),
         prepare=WHEAT,
         cannot="a negative variance (Rep): ours are covariances, zero at the least",
@@ -308,8 +398,8 @@ CASES = {
         "yield ~ county + fa(0 + county | gen, k=1)",
         {
             **met_names(),
-            **{f"l{i + 1}": ("gen", f"loading 1 county{c}") for i, c in enumerate(COUNTIES)},
-            **{f"s{i + 1}": ("gen", f"specific county{c}") for i, c in enumerate(COUNTIES)},
+            **{f"l{i + 1}": ("gen", f"loading 1 county[{c}]") for i, c in enumerate(COUNTIES)},
+            **{f"s{i + 1}": ("gen", f"specific county[{c}]") for i, c in enumerate(COUNTIES)},
         },
         met(
             lambda d, p: [
@@ -362,10 +452,10 @@ CASES = {
         "agridat_bridges.cucumber.csv",
         "yield ~ gen + loc + loc:gen + at(loc):(1 | row) + at(loc):(1 | col)",
         {
-            "rowC": ("locClemson:row", ONE),
-            "rowT": ("locTifton:row", ONE),
-            "colC": ("locClemson:col", ONE),
-            "colT": ("locTifton:col", ONE),
+            "rowC": ("at(loc, Clemson):row", ONE),
+            "rowT": ("at(loc, Tifton):row", ONE),
+            "colC": ("at(loc, Clemson):col", ONE),
+            "colT": ("at(loc, Tifton):col", ONE),
             "RC": (RES, "locClemson"),
             "RT": (RES, "locTifton"),
         },
@@ -457,8 +547,8 @@ CASES = {
         {
             "site": ("site", ONE),
             "gs": ("gen:site", ONE),
-            **{f"rep{i + 1}": (f"site{s}:rep", ONE) for i, s in enumerate(SITES)},
-            **{f"blk{i + 1}": (f"site{s}:rep:block", ONE) for i, s in enumerate(SITES)},
+            **{f"rep{i + 1}": (f"at(site, {s}):rep", ONE) for i, s in enumerate(SITES)},
+            **{f"blk{i + 1}": (f"at(site, {s}):rep:block", ONE) for i, s in enumerate(SITES)},
             **{f"R{i + 1}": (RES, f"site{s}") for i, s in enumerate(SITES)},
         },
         damesa,
@@ -671,7 +761,7 @@ CASES = {
         lambda d, p: model(
             y_of(d), "y", "1 + trt * year", [vc(d, p["block"], "block"), vc(d, p["bt"], "block", "trt")], p["R"]
         ),
-        prepare=lambda d: d.assign(year=d["year"].astype(str)),
+        prepare=lambda d: harvests(d).assign(year=d["year"].astype(str)),
     ),
     "asr_stroup.nin_ar1ar1_units": Case(
         "agridat_stroup.nin.csv",
@@ -697,21 +787,180 @@ CASES = {
             d, "y", "0 + a + b + a:b", [vc(d, p["rep"], "rep"), vc(d, p["arep"], "a", "rep")], p["R"]
         ),
     ),
-    "asr_vsn.lupin3_m1": Case(
-        "agridat_vsn.lupin3.csv",
-        "yield ~ site + check:site + at(site):(1 | col) + (0 + s3 | row) + (1 | test)",
+    "asr_vsn.lupin3_m1": lupin_case(
+        "(1 | test)", {"test": ("test", ONE)}, lambda d, p: [vc(d, p["test"], "test")]
+    ),
+    "asr_vsn.lupin3_m2": lupin_case(
+        "(1 | test) + (1 | site:test)",
+        {"test": ("test", ONE), "st": ("site:test", ONE)},
+        lambda d, p: [vc(d, p["test"], "test"), vc(d, p["st"], "site", "test")],
+    ),
+    "asr_vsn.lupin3_m3": lupin_case(
+        "csh(0 + site | test)",
+        {**{f"g{i + 1}": ("test", v) for i, v in enumerate(LUPIN_SITES)}, "rho": ("test", "rho")},
+        tests_by_site(lambda p: tw.heterogeneous(tw.compound(3, p["rho"]), np.sqrt(along(p, "g", 3)))),
+    ),
+    "asr_vsn.lupin3_m4": lupin_case(
+        "us(0 + site | test)",
+        us_names("G", "test", LUPIN_SITES),
+        tests_by_site(lambda p: symmetric(p, "G", 3)),
+    ),
+    "asr_vsn.lupin3_m5": lupin_case(
+        "fa(0 + site | test, k=1)",
         {
-            **{f"c{i}": (f"siteS{i}:col", ONE) for i in (1, 2, 3)},
-            "r3": ("row", "s3"),
-            **{f"R{i}": (RES, f"siteS{i}") for i in (1, 2, 3)},
-            **{f"x{i}": (RES, f"siteS{i}:phi(col)") for i in (1, 2, 3)},
-            **{f"y{i}": (RES, f"siteS{i}:phi(row)") for i in (1, 2, 3)},
-            "test": ("test", ONE),
+            **{f"l{i + 1}": ("test", f"loading 1 {v}") for i, v in enumerate(LUPIN_SITES)},
+            **{f"s{i + 1}": ("test", f"specific {v}") for i, v in enumerate(LUPIN_SITES)},
         },
-        lupins,
-        residual="at(site):(1 | ar1(row):ar1(col))",
-        fixed={"siteS3:phi(col)": 0.0},
-        prepare=lupin,
-        note="site 3 has independent columns: its phi(col) is held at 0; rows of site 3 alone by (0 + s3 | row)",
+        tests_by_site(lambda p: tw.factor_analytic(along(p, "l", 3), along(p, "s", 3))),
+        note="the specific variance of site 2 is 0",
+    ),
+    "asr_butron.maize_m1": maize_case(
+        "(1 | vm(gen, A))",
+        {"gen": (PED, ONE)},
+        lambda d, p: [vc(d, p["gen"], "gen", k=maize_a(d))],
+        2,
+    ),
+    "asr_butron.maize_m2": maize_case(
+        "id(0 + env | vm(gen, A))",
+        {"gen": (PED, "env[pc95]")},
+        by_env(lambda p: p["gen"] * np.eye(5)),
+        2,
+    ),
+    "asr_butron.maize_m3": maize_case(
+        "diag(0 + env | vm(gen, A))",
+        {f"g{i + 1}": (PED, f"env[{e}]") for i, e in enumerate(ENVS)},
+        by_env(lambda p: np.diag(along(p, "g", 5))),
+        6,
+    ),
+    "asr_butron.maize_m4": maize_case(
+        "fa(0 + env | vm(gen, A), k=1)",
+        {
+            **{f"l{i + 1}": (PED, f"loading 1 env[{e}]") for i, e in enumerate(ENVS)},
+            **{f"s{i + 1}": (PED, f"specific env[{e}]") for i, e in enumerate(ENVS)},
+        },
+        by_env(lambda p: tw.factor_analytic(along(p, "l", 5), along(p, "s", 5))),
+        11,
+    ),
+    "asr_besag.met_gen": Case(
+        "agridat_besag.met_means.csv",
+        "yield ~ gen + (1 | county)",
+        {"county": ("county", ONE), **{f"G{i:02}": (RES, f"genG{i:02}") for i in range(1, 65)}},
+        lambda d, p: model(
+            y_of(d),
+            "y",
+            "1 + gen",
+            [vc(d, p["county"], "county")],
+            by_level(d, "gen", [p[f"G{i:02}"] for i in range(1, 65)]),
+        ),
+        residual="diag(0 + gen | units)",
+        note="64 residual variances of six means each",
     ),
 }
+
+
+class Renamed:
+    """Components that ASReml prints are ours by another name, times `scale`."""
+
+    def __init__(self, scale: float = 1.0, **names: str):
+        self.names = {theirs.replace("__", "."): ours for theirs, ours in names.items()}
+        self.scale = scale
+
+    def __call__(self, p) -> dict[str, float]:
+        """What ASReml would print for our parameters."""
+        return {theirs: p[ours] * self.scale for theirs, ours in self.names.items()}
+
+    def back(self, p, printed) -> dict[str, float]:
+        """Our parameters with the printed ones put in."""
+        return {**p, **{self.names[k]: v / self.scale for k, v in printed.items() if k in self.names}}
+
+
+class Same(Renamed):
+    """Each by the name it has here."""
+
+    def __init__(self, *names: str, scale: float = 1.0):
+        super().__init__(scale, **{n.replace(".", "__"): n for n in names})
+
+
+class Ante:
+    """Sigma^-1 = U D U', U unit upper triangular: ASReml's u and d."""
+
+    def __call__(self, p) -> dict[str, float]:
+        sd = np.sqrt(along(p, "v", 4))
+        q = np.linalg.inv(tw.antedependence(sd, [p["c12"], p["c23"], p["c34"]]))
+        flip = np.linalg.cholesky(q[::-1, ::-1])[::-1, ::-1]
+        d = np.diag(flip)
+        u = flip / d
+        out = {f"d{1930 + i}": float(d[i] ** 2) for i in range(4)}
+        out |= {f"u{1931 + i}.{1930 + i}": float(u[i, i + 1]) for i in range(3)}
+        return out | {"block": p["block"]}
+
+    def back(self, p, printed) -> dict[str, float]:
+        u = np.eye(4)
+        for i in range(3):
+            u[i, i + 1] = printed[f"u{1931 + i}.{1930 + i}"]
+        s = np.linalg.inv(u @ np.diag([printed[f"d{1930 + i}"] for i in range(4)]) @ u.T)
+        c = s / np.sqrt(np.outer(np.diag(s), np.diag(s)))
+        return {
+            "block": printed["block"],
+            **{f"v{i + 1}": s[i, i] for i in range(4)},
+            **{f"c{i + 1}{i + 2}": c[i, i + 1] for i in range(3)},
+        }
+
+
+_XY = {"xf__cor": "phi(col)", "yf__cor": "phi(row)", "R": RES}
+
+PRINTED = {
+    "asr_Wheat_maximal": Renamed(
+        Rep__Row="RepRow",
+        Rep__Column="RepCol",
+        units="units",
+        R="s",
+        Row__cor="phi(Row)",
+        Column__cor="phi(Column)",
+    ),
+    "asr_Wheat_rowcol": Renamed(Row="Row", Column="Column", R="R"),
+    "asr_Wheat_rowcol2": Renamed(Row="Row", Column="Column", R="R"),
+    "asr_barrero.maize": Same(*CASES["asr_barrero.maize"].par),
+    "asr_besag.endive": Renamed(**_XY),
+    "asr_bridges.cucumber_m1": Renamed(rowf__loc="row", colf__loc="col", R="R"),
+    "asr_bridges.cucumber_m2": Renamed(
+        Clemson__row="rowC",
+        Tifton__row="rowT",
+        Clemson__col="colC",
+        Tifton__col="colT",
+        Clemson__R="RC",
+        Tifton__R="RT",
+    ),
+    "asr_burgueno.rowcol_rowcol": Renamed(repcol="repcol", reprow="reprow", rep="rep", R="R"),
+    "asr_burgueno.unreplicated_m2": Renamed(gen="gen", **_XY),
+    "asr_damesa.maize": Renamed(
+        **{f"S{i}__rep": f"rep{i}" for i in (1, 2, 4)},
+        **{f"S{i}__rep__block": f"blk{i}" for i in (1, 2, 4)},
+        **{f"S{i}__R": f"R{i}" for i in (1, 2, 3, 4)},
+        site="site",
+        gen__site="gs",
+    ),
+    "asr_fisher.barley_dsum": Same("Manchuria", "Peatland", "Svansota", "Trebi", "Velvet", scale=1 / 6),
+    "asr_gilmour.slatehall_m4": Renamed(dev__col="devcol", dev__row="devrow", **_XY),
+    "asr_harris.wateruse_m2": Renamed(tree="tree", R=RES, pow="phi"),
+    "asr_hayman.tobacco_diallel": Renamed(male="gca", comb="sca", comb__dr="rsca", R="R"),
+    "asr_hildebrand_dsum": Same(*CASES["asr_hildebrand_dsum"].par),
+    "asr_hildebrand_us": Renamed(CCA="R11", CCAF="R22", LM="R33", LMF="R44"),
+    "asr_kalamkar.wheat": Renamed(rowf__cor="phi(row)", colf__cor="phi(col)", R=RES),
+    "asr_kempton.barley.uniformity": Renamed(**_XY),
+    "asr_lonnquist.maize": Renamed(p1="gca", R="R"),
+    "asr_perry.springwheat": Renamed(env="env", env__yorc="env.yorc", R="R"),
+    "asr_snedecor.asparagus_ante1": Ante(),
+    "asr_snedecor.asparagus_split": Renamed(block="block", block__trt="bt", R="R"),
+    "asr_besag.met_gen": Same("county", *(f"G0{i}" for i in range(1, 7))),
+    "asr_stroup.splitplot": Renamed(rep="rep", a__rep="arep", R="R"),
+    "asr_vsn.lupin3_m1": Renamed(
+        **{f"S{i}__colf": f"c{i}" for i in (1, 2, 3)},
+        S3__rowf="r3",
+        test="test",
+        **{f"S{i}__R": f"R{i}" for i in (1, 2, 3)},
+        **{f"S{i}__colf__cor": f"x{i}" for i in (1, 2)},
+        **{f"S{i}__rowf__cor": f"y{i}" for i in (1, 2, 3)},
+    ),
+}
+"""ASReml's printed components from our parameters."""

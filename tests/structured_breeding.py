@@ -87,7 +87,7 @@ class Example:
     ----------
     printed : what the book prints: {"fixed": {term: value}, group: {(level, effect): value}}.
     dense : (y, X, terms, r) of the twin, effects of each term in the order of `levels`.
-    fixed_names : names of X's columns as henderson gives them; levels : (group, levels, effects) of each term.
+    levels : (group, levels) of each term. x_order : the twin's columns of X where `fixed` has another order.
     """
 
     where: str
@@ -102,10 +102,16 @@ class Example:
     levels: tuple
     residual: str | None = None
     reliability: Mapping[str, float] | None = None
+    x_order: tuple[str, ...] | None = None
+
+    def held(self) -> dict[str, float]:
+        """fixed_parameters=: "group term" of the table of variances -> value; "group" where it has one."""
+        groups = [g for g, _ in self.variances]
+        return {g if groups.count(g) == 1 else f"{g} {t}": v for (g, t), v in self.variances.items()}
 
 
 def _pedigree(rows) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["id", "sire", "dam"])
+    return pd.DataFrame(rows, columns=["animal", "sire", "dam"])
 
 
 def _a(rows, ids):

@@ -87,3 +87,8 @@ def criterion_of(name: str, par: Par) -> float:
     assert case.dense is not None
     d = case.dense(frame(name), par)
     return tw.criterion(d.y, d.x, d.terms, d.r, case.reml)
+
+
+def best(name: str) -> float | None:
+    """The best log-likelihood that a program or the twin at its parameters reaches (lme4's constant); None without one."""
+    return witness(name).get("loglik")

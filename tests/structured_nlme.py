@@ -185,7 +185,6 @@ CASES = {
         grouped("Reaction", "1 + Days", "Subject", days, lambda p: symmetric(p, "R", 10)),
         residual="us(0 + Days | Subject)",
         verb="gls",
-        components=1e-3,
         note="55 parameters from 18 subjects",
     ),
     "tmb_sleep_ar1": Case(
@@ -234,7 +233,7 @@ CASES = {
         "yield ~ 0 + variety + (1 | exp(latitude, longitude))",
         {
             "variance": ("exp(latitude, longitude)", ONE),
-            "range": ("exp(latitude, longitude)", "range"),
+            "range": ("exp(latitude, longitude)", "range(latitude, longitude)"),
             "Residual": (RES, RES),
         },
         lambda d, p: model(
@@ -276,7 +275,7 @@ CASES = {
         "agridat_besag.met_means.csv",
         "yield ~ county + rr(0 + county | gen, k=1)",
         {
-            **{f"l{i + 1}": ("gen", f"loading 1 county{c}") for i, c in enumerate(COUNTIES)},
+            **{f"l{i + 1}": ("gen", f"loading 1 county[{c}]") for i, c in enumerate(COUNTIES)},
             "Residual": (RES, RES),
         },
         lambda d, p: model(
@@ -293,8 +292,8 @@ CASES = {
         "logDens ~ sample * C(dilut) + (1 | Block) + id(0 + sample | Block) + id(0 + C(dilut) | Block)",
         {
             "block": ("Block", ONE),
-            "sample": ("Block", "sample"),
-            "dilut": ("Block", "dilut"),
+            "sample": ("Block", "sample[a]"),
+            "dilut": ("Block", "C(dilut)[1]"),
             "Residual": (RES, RES),
         },
         lambda d, p: model(
@@ -317,8 +316,7 @@ CASES = {
         fitted_power,
         residual="exp(0 + Time | Rat)",
         variance="power(fitted)",
-        note="the fitted values hold the random effects; a fixed point, no maximum",
-        components=2e-3,
+        cannot="the power of fitted values that hold the random effects: refused in a mixed model (a fixed point, no maximum)",
     ),
     "lme_Machines_pdCompSymm": Case(
         "hd:Machines",
@@ -337,7 +335,7 @@ CASES = {
         OVARY + " + diag(sin(2*pi*Time) | Mare)",
         {
             "G11": ("Mare", ONE),
-            "G22": ("Mare", "sin(2*pi*Time)"),
+            "G22": ("Mare", "sin(2 * pi * Time)"),
             "phi": (RES, "phi"),
             "Residual": (RES, RES),
         },
@@ -349,7 +347,7 @@ CASES = {
         OVARY + " + diag(sin(2*pi*Time) | Mare)",
         {
             "G11": ("Mare", ONE),
-            "G22": ("Mare", "sin(2*pi*Time)"),
+            "G22": ("Mare", "sin(2 * pi * Time)"),
             "phi1": (RES, "phi1"),
             "theta1": (RES, "theta1"),
             "Residual": (RES, RES),
@@ -379,7 +377,6 @@ CASES = {
         },
         spruce,
         residual="ou(0 + days | plot:Tree)",
-        flat=True,
-        note="phi of one day is 0.2, where nlme begins: at gaps of 20 days and more its likelihood is flat",
+        better="nlme begins at a correlation of 0.2 a day, whose likelihood is flat at gaps of 20 days and more, and stays there",
     ),
 }

@@ -46,7 +46,7 @@ class Case:
     components : how far parameters may be from the recomputed optimum, relative to the larger of value and standard error.
     cannot : why henderson cannot write the model; the twin still reads it.
     twin : False where n is too large for dense algebra.
-    note : what is special.
+    better : see there. note : what is special.
     """
 
     data: str
@@ -65,6 +65,8 @@ class Case:
     cannot: str | None = None
     flat: bool = False
     """The criterion has no isolated maximum: parameters are not compared."""
+    better: str = ""
+    """Why our likelihood is higher than the program's, where it is: the twin confirms it."""
     note: str = ""
 
 
@@ -226,7 +228,7 @@ def pedigree_rows(table: pd.DataFrame, animal: str, sire: str, dam: str) -> list
 
 def pedigree_frame(rows: list[tuple]) -> pd.DataFrame:
     """A pedigree as a user gives it."""
-    return pd.DataFrame(rows, columns=["id", "sire", "dam"])
+    return pd.DataFrame(rows, columns=["animal", "sire", "dam"])
 
 
 PARENTS_BY_ROW = ("sommer_P_gryphon.csv",)

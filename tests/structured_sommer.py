@@ -18,6 +18,7 @@ from structured_parts import (
     known,
     model,
     numerator,
+    read,
     stacked,
     symmetric,
     traits_r,
@@ -68,7 +69,14 @@ def gryphon(d, p):
 
 
 def traits(letter: str, group: str, names: list[str]) -> dict:
-    return us_names(letter, group, [f"trait{n}" for n in names])
+    """Effects of a term are named as columns of X are; the residual's are levels written after their column."""
+    return us_names(letter, group, [f"trait{n}" if group == RES else f"trait[{n}]" for n in names])
+
+
+def alleles(d: pd.DataFrame) -> pd.DataFrame:
+    """P P' of the probabilities of three parents' alleles."""
+    p = d[["pA", "pB", "pC"]].to_numpy(float)
+    return as_frame((list(d["ind"].astype(str)), p @ p.T))
 
 
 def gemma(ids_k):
@@ -89,7 +97,7 @@ CASES = {
         "Yield ~ Env + (1 | Name) + diag(0 + Env | Name)",
         {
             "Name": ("Name", ONE),
-            **{f"g{i + 1}": ("Name", f"Env{e}") for i, e in enumerate(ENVS)},
+            **{f"g{i + 1}": ("Name", f"Env[{e}]") for i, e in enumerate(ENVS)},
             **ENV_R,
         },
         lambda d, p: model(
@@ -106,7 +114,7 @@ CASES = {
         "Yield ~ Env + (1 | vm(Name, A)) + diag(0 + Env | vm(Name, A))",
         {
             "Name": ("vm(Name, A)", ONE),
-            **{f"g{i + 1}": ("vm(Name, A)", f"Env{e}") for i, e in enumerate(ENVS)},
+            **{f"g{i + 1}": ("vm(Name, A)", f"Env[{e}]") for i, e in enumerate(ENVS)},
             "R": (RES, RES),
         },
         lambda d, p: model(
@@ -130,7 +138,7 @@ CASES = {
     "som_example_us": Case(
         "sommer_DT_example.csv",
         "Yield ~ Env + us(0 + Env | Name)",
-        {**us_names("G", "Name", [f"Env{e}" for e in ENVS]), **ENV_R},
+        {**us_names("G", "Name", [f"Env[{e}]" for e in ENVS]), **ENV_R},
         lambda d, p: model(
             d,
             "Yield",
@@ -261,8 +269,8 @@ CASES = {
     ),
     "lmms_multipop_qtl": Case(
         "LMMsolver_multipop.csv",
-        "pheno ~ cross + id(0 + pA + pB + pC | all)",
-        {"QTL": ("all", "variance"), "R1": (RES, "crossAxB"), "R2": (RES, "crossAxC")},
+        "pheno ~ cross + (1 | vm(ind, Q))",
+        {"QTL": ("vm(ind, Q)", ONE), "R1": (RES, "crossAxB"), "R2": (RES, "crossAxC")},
         lambda d, p: model(
             d,
             "pheno",
@@ -271,8 +279,9 @@ CASES = {
             by_level(d, "cross", along(p, "R", 2)),
         ),
         residual="diag(0 + cross | units)",
-        prepare=lambda d: d.assign(all=pd.Categorical(["all"] * len(d))),
-        note="three probabilities with one variance: one level of a grouping that holds all rows",
+        relationships=lambda: {"Q": alleles(read("LMMsolver_multipop.csv"))},
+        prepare=lambda d: d.assign(ind=d["ind"].astype(str)),
+        note="three allele probabilities with one variance, as the relationship P P' of rank 3 among 180 individuals",
     ),
     "lmms_oats_spl1D": Case(
         "LMMsolver_oats.data.csv",
