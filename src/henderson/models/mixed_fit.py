@@ -20,6 +20,7 @@ from ..linear.collinear import combinations
 from ..mixed.solution import Solution
 from ..mixed.verdict import Status, singular_pairs
 from .arguments import response_again
+from .derived import Derived
 from .fit import Fit
 from .labels import Labels
 from .saved import Saved, input_notes
@@ -35,7 +36,7 @@ _NO_LEVERAGE_LEFT = 1e-10
 RESIDUALS = ("response", "pearson", "standardized", "marginal")
 
 
-class MixedFit(Fit):
+class MixedFit(Derived, Fit):
     """A fitted linear mixed model.
 
     Tables are data frames in the caller's own library. Properties are facts, computed when first asked
