@@ -47,3 +47,86 @@ class Derived:
         from ..inference.derive import derive
 
         return give_back(derive(self, expressions, level, method), self.library)
+
+    def covariance(self, term: str | None = None, level: float = 0.95) -> Any:
+        """Variances and covariances among the effects of a random term, whatever its structure, with standard errors.
+
+        term : its group, or its text; None where there is one. Terms of one group with the same effects (rr + diag) add up.
+
+        Returns
+        -------
+        effect1, effect2, covariance (a variance where they are the same), std_error (delta method), conf_low, conf_high.
+
+        Raises
+        ------
+        ModelError : no such term (the closest is named), or several.
+        """
+        from ..inference.genetic import covariance_table
+        from ..inference.student import require_level
+
+        require_level(level, "covariance")
+        return give_back(covariance_table(self, term, level), self.library)
+
+    def genetic_correlations(self, term: str | None = None, level: float = 0.95) -> Any:
+        """Correlations among the effects of a random term: of the traits, or of the environments.
+
+        term : as in `covariance`; None where one term has two effects or more.
+
+        Returns
+        -------
+        effect1, effect2, covariance, correlation, std_error of the correlation (delta method), conf_low, conf_high (by Fisher's z).
+        std_error is NaN where the correlation is estimated as 1 or -1, or a variance as 0.
+
+        Raises
+        ------
+        ModelError : no such term, several, or one of one effect.
+        """
+        from ..inference.genetic import correlation_table
+        from ..inference.student import require_level
+
+        require_level(level, "genetic_correlations")
+        return give_back(correlation_table(self, term, level), self.library)
+
+    def loadings(self, term: str | None = None, rotation: str = "none") -> Any:
+        """The factors of an fa or rr term: loadings, specific variances, per cent of variance explained, and scores.
+
+        Parameters
+        ----------
+        term : as in `covariance`; None where one term has factors. The variances of a diag term beside an rr are specific ones.
+        rotation : "none", as estimated (lower trapezoidal); "principal", orthogonal columns, the largest first; "varimax". Turned columns
+            have the sign that makes their sum positive; scores turn with them.
+
+        Returns
+        -------
+        Loadings. `.table` (effect, loading_1 ..., specific, variance, percent_explained), `.explained` (by factor, of the
+        variance of all effects), `.scores` (group, level, score_1 ...: BLUPs of the factors, of variance K).
+
+        Raises
+        ------
+        ModelError : no such term or rotation; a term without factors.
+
+        References
+        ----------
+        Smith, Cullis & Thompson (2001) Biometrics 57, 1138-1147; Smith & Cullis (2018) Euphytica 214, 143; Kaiser (1958).
+        """
+        from ..inference.genetic import Loadings, factors_of
+
+        return Loadings(factors_of(self, term, rotation), self.library)
+
+    def accuracy(self, term: str | None = None) -> Any:
+        """Reliability and accuracy of each BLUP.
+
+        term : as in `covariance`; None for all.
+
+        Returns
+        -------
+        group, level, term, estimate, std_error (square root of PEV), reliability, accuracy. Reliability is the squared
+        correlation of u and u^, 1 - PEV / (K_ii sigma^2): for a pedigree relative to (1 + F) sigma^2. Accuracy is its square root.
+
+        Raises
+        ------
+        ModelError : no such term.
+        """
+        from ..inference.accuracy import accuracy
+
+        return give_back(accuracy(self, term), self.library)

@@ -24,6 +24,7 @@ from ..mixed.structured.equations import Equations
 from ..mixed.structured.model import Model, RawTerm, standardise
 from ..mixed.structured.optimise import Optimum, optimise
 from ..mixed.structured.parameters import Control, layout
+from ..mixed.structured.rotation import rotated
 from ..mixed.structured.solution import Solution
 from ..mixed.structured.start import starts
 from ..mixed.verdict import Status
@@ -31,6 +32,8 @@ from ..precisions import of_term
 from ..precisions.base import Precision
 from ..precisions.known import SingularRelationship, root_of
 from ..precisions.residual import Field, fields, of_residual, split_nugget
+from ..precisions.residual_absolute import Absolute, absolute
+from ..precisions.residual_base import RowPrecision
 from ..sparse.threads import one_blas_thread
 from ..structures import make
 from .labels import Labels, TermLabels, labels_of
@@ -58,6 +61,23 @@ class StructuredInput:
     labels: tuple[TermLabels, ...]
     residual: Precision | None
     notes: tuple[str, ...]
+    dense: StructuredTerm | None = None
+    """The only term where its levels have a dense K: `terms` has it without a precision, for `model_of` to choose how it enters."""
+
+
+def model_of(given: StructuredInput) -> Model:
+    """The model in standard coordinates; one dense K by its eigenvectors where the records allow it."""
+    design = given.design
+    arrays = (design.X, design.y, design.offset, design.weights)
+    model = standardise(*arrays, given.terms, given.residual)
+    if given.dense is None:
+        return model
+    relationship = given.dense.factors[0].relationship
+    assert relationship is not None
+    turned = rotated(model, relationship.covariance)
+    if turned.rotation is not None:
+        return turned
+    return standardise(*arrays, (_raw(given.dense),), given.residual)
 
 
 def read_input(
@@ -96,7 +116,8 @@ def read_input(
         named, frame, weights=weights, offset=offset, contrasts=contrasts, relationships=known, structured=True
     )
     assert design.structured is not None
-    raw = [_raw(term) for term in design.structured]
+    dense = _only_dense(design.structured, spoken)
+    raw = [_without_precision(term) if dense is not None else _raw(term) for term in design.structured]
     labels = [
         TermLabels(t.block.group, tuple(t.block.effects), t.block.levels, t.block.structure, t.block.text)
         for t in design.structured
@@ -111,7 +132,23 @@ def read_input(
     notes = tuple(
         f"{what}: {text}" for what, text in (("residual", residual), ("variance", variance)) if text is not None
     )
-    return StructuredInput(design, frame, tuple(raw), tuple(labels), precision, notes)
+    if isinstance(precision, RowPrecision):
+        precision = absolute(precision)
+    return StructuredInput(design, frame, tuple(raw), tuple(labels), precision, notes, dense)
+
+
+def _only_dense(terms: tuple[StructuredTerm, ...], residual: Residual | None) -> StructuredTerm | None:
+    if len(terms) != 1 or len(terms[0].factors) != 1 or (residual is not None and residual.nugget):
+        return None
+    relationship = terms[0].factors[0].relationship
+    known = relationship is not None and relationship.covariance is not None
+    return terms[0] if known and terms[0].factors[0].kind == "vm" else None
+
+
+def _without_precision(term: StructuredTerm) -> RawTerm:
+    block = term.block
+    structure = make(block.structure, block.m, dict(term.options), term.coordinates)
+    return RawTerm(term.z, block.q, structure, None, block.text, tuple(block.effects))
 
 
 def _known_names(residual: Residual | None) -> tuple[str, ...]:
@@ -196,12 +233,14 @@ def fit_structured(
     """Fit what was read."""
     design = given.design
     with one_blas_thread():
-        model = standardise(design.X, design.y, design.offset, design.weights, given.terms, given.residual)
+        model = model_of(given)
     labels = labels_of(
         formula, design.response, design.x_names, model.coordinates.kept, model.coordinates.dropped, given.labels
     )
     control = control or Control()
-    if getattr(given.residual, "holds_scale", False):
+    if isinstance(given.residual, Absolute):
+        control.log_s2 = 0.0
+    elif getattr(given.residual, "holds_scale", False):
         control.log_s2 = float(-2.0 * np.log(model.coordinates.y_scale))
     problem = Problem(model, Equations(model), layout(model, control), reml)
     require_rows(problem)

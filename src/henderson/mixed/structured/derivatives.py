@@ -66,7 +66,7 @@ def score(problem: Problem, point: Point) -> Score:
     for part in layout.parts:
         d = point.image.slopes[part.kind, part.term]
         if part.kind == "T":
-            by_phi[part.at] = np.einsum("aij,ij->a", d, by_factor[part.term])
+            by_phi[part.at] = np.tensordot(d, by_factor[part.term], axes=([1, 2], [0, 1]))
         elif part.kind == "K":
             precision, bk = model.terms[part.term].precision, b[part.term]
             assert precision is not None
@@ -108,7 +108,7 @@ def derivatives(problem: Problem, point: Point) -> Derivatives:
             slope, t = first.by_factor[part.term], point.factors[part.term]
             d = point.image.slopes["T", part.term]
             g = slope_in_sigma(slope, t)
-            bend[part.at, part.at] = 2.0 * np.einsum("aij,il,blj->ab", d, g, d)
+            bend[part.at, part.at] = 2.0 * np.tensordot(d, g @ d, axes=([1, 2], [1, 2]))
             bend[part.at, part.at] += structure.second(point.phi[part.at], slope)
     jacobian = layout.jacobian(point.theta)
     full = average + jacobian.T @ bend @ jacobian

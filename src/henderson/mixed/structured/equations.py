@@ -316,7 +316,7 @@ class Equations:
         part = self._u_border[self.u_offsets[k] : self.u_offsets[k + 1]].reshape(term.q, term.m, self._border)
         if t.shape == (1, 1):
             return part * t[0, 0]
-        return np.einsum("er,qep->qrp", t, part)
+        return np.matmul(t.T, part)
 
     # -- solves ------------------------------------------------------------------------------------------------------
 
@@ -356,7 +356,7 @@ class Equations:
                 continue
             width = part.shape[1]
             part = part.reshape(term.q, -1, width)
-            parts.append(np.einsum("er,qek->qrk" if transposed else "er,qrk->qek", t, part).reshape(-1, width))
+            parts.append(np.matmul(t.T if transposed else t, part).reshape(-1, width))
         return np.concatenate([*parts, np.zeros((0, vectors.shape[1]))])
 
     def solution(self) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,8 @@ from ...structures.base import Structure
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from .rotation import Rotation
+
 
 @dataclass(frozen=True, eq=False)
 class Term:
@@ -26,6 +28,7 @@ class Term:
     precision : K^-1 among the q levels; None for independent ones.
     back : B (m, m).
     lift : (levels of the user, q) where K = lift lift' is singular and its null directions are left out; else None.
+    alone : (levels of the user,) what a lift leaves of K's diagonal: levels without records, of which the others tell a part only.
     prior : whether the effects have a distribution. False for the rows of a grid without data, which are integrated out as
         unpenalised effects.
     """
@@ -36,6 +39,7 @@ class Term:
     precision: Precision | None
     back: np.ndarray
     lift: np.ndarray | None = None
+    alone: np.ndarray | None = None
     prior: bool = True
 
     @property
@@ -58,6 +62,7 @@ class Model:
     places : which row each row of the data is; None when they are the same.
     residual : R^-1, or None for independent rows of one variance.
     n : rows of data.
+    rotation : of the rows by the eigenvectors of a dense K (see `rotation`), or None.
     """
 
     x: np.ndarray
@@ -68,6 +73,7 @@ class Model:
     places: np.ndarray | None
     root_weights: np.ndarray | None
     n: int
+    rotation: Rotation | None = None
 
     @property
     def random(self) -> tuple[Term, ...]:
@@ -143,7 +149,7 @@ def standardise(
 
 def _moved(term: Term, spread: sp.csr_matrix) -> Term:
     return Term(
-        (spread @ term.z).tocsr(), term.q, term.structure, term.precision, term.back, term.lift, term.prior
+        (spread @ term.z).tocsr(), term.q, term.structure, term.precision, term.back, term.lift, prior=term.prior
     )
 
 

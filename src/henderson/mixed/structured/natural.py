@@ -42,8 +42,9 @@ def reported(solution: Solution, effects: list[tuple[str, ...]]) -> list[Reporte
     if residual is None or not residual.has_variances:
         slope = np.zeros(len(information.covariance))
         slope[-1] = solution.scale2
-        held = solution.problem.log_s2 is not None
-        out.append(Reported(-1, "R", "Residual", solution.scale2, slope, "F" if held else "P"))
+        layout = solution.problem.layout
+        bound = "P" if layout.log_s2 is None else layout.scale_as
+        out.append(Reported(-1, "R", "Residual", solution.scale2, slope, bound))
     return [replace(row, apart=not _moves(row, information)) for row in out]
 
 
@@ -82,9 +83,11 @@ def _of_factor(solution: Solution, k: int, effects: tuple[str, ...], information
     whole = to_phi @ information.phi_slopes[at]
     whole[:, -1] += slopes @ (0.5 * theta * structure.scaling)
     edges = {i for i, _ in structure.edges(solution.point.phi[at])}
+    # A variance of zero has no slope: what it is made of shows beside it.
+    beside = structure.natural_slopes(np.clip(theta + 0.1, structure.lower, structure.upper))
     out = []
     for i, parameter in enumerate(structure.parameters_of(effects)):
-        used = np.flatnonzero(slopes[i]) + at.start
+        used = np.flatnonzero(slopes[i] if slopes[i].any() else beside[i]) + at.start
         variance = parameter.unit == 2 and not parameter.name.startswith("cov(")
         bound = _bound(solution, used, i in edges, variance, information)
         out.append(Reported(k, "T", parameter.name, float(values[i]), whole[i], bound))
@@ -110,17 +113,18 @@ def _of_precision(solution: Solution, k: int, information) -> list[Reported]:
         variance = unit == 2 and not parameter.name.startswith("cov(")
         bound = _bound(solution, used, i in edges, variance, information)
         if variance and not len(used):
-            bound = "F" if solution.problem.log_s2 is not None else "P"
+            bound = "P" if solution.problem.log_s2 is None else solution.problem.layout.scale_as
         out.append(Reported(k, "K" if k >= 0 else "R", parameter.name, value, slope, bound))
     return out
 
 
 def _bound(solution: Solution, used: np.ndarray, at_edge: bool, variance: bool, information) -> str:
     layout = solution.problem.layout
+    if len(used) and np.all(layout.source[used] < 0):
+        as_what = set() if layout.held_as is None else set(layout.held_as[used].tolist())
+        return "B" if "B" in as_what else "C" if "C" in as_what else "F"
     if at_edge:
         return "B"
-    if len(used) and np.all(layout.source[used] < 0):
-        return "F"
     sources = layout.source[used][layout.source[used] >= 0]
     if len(sources) and not information.regular[sources].all():
         return "B"

@@ -16,8 +16,7 @@ from .model import Model
 
 
 _WIDEST = 7.0
-"""Box of the residual's coordinates: standard deviations a thousand times smaller or larger than that of the first section are on
-the boundary."""
+"""Box of the residual's free coordinates, which are smooth and of size about 1."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,10 @@ class Layout:
     ----------
     source : (len(phi),) entry of theta, or -1 where held; ratio : multiples of it.
     held : (len(phi),) values where held, relative to s = 1.
+    relative : (len(phi),) whether a held value is one relative to s, whatever s is: it is tied to the residual variance.
+    held_as : (len(phi),) what `variance_components` calls a held entry: "F" (by the user), "C" (tied), "B" (at a bound of the user).
     scaling : (len(phi),) whether an entry has the unit of the response.
-    log_s2 : the residual variance's logarithm where it is held.
+    log_s2 : the residual variance's logarithm where it is held; scale_as : "F" or "B", as `held_as`.
     n_free : entries of theta but for log s2.
     """
 
@@ -52,11 +53,20 @@ class Layout:
     upper: np.ndarray
     n_free: int
     log_s2: float | None = None
+    relative: np.ndarray | None = None
+    held_as: np.ndarray | None = None
+    scale_as: str = "F"
+
+    @property
+    def absolute(self) -> np.ndarray:
+        """(len(phi),): held at a value with the unit of the response."""
+        out = (self.source < 0) & self.scaling
+        return out if self.relative is None else out & ~self.relative
 
     @property
     def estimates_scale(self) -> bool:
         """Whether log s2 is an entry of theta: something with a unit is held, and s2 is not."""
-        return self.log_s2 is None and bool(np.any((self.source < 0) & self.scaling))
+        return self.log_s2 is None and bool(np.any(self.absolute))
 
     @property
     def profiled(self) -> bool:
@@ -73,7 +83,7 @@ class Layout:
         phi[free] = self.ratio[free] * theta[self.source[free]]
         scale = self.root_inverse(theta)
         if scale != 1.0:
-            phi[~free & self.scaling] *= scale
+            phi[self.absolute] *= scale
         return phi
 
     def root_inverse(self, theta: np.ndarray) -> float:
@@ -88,7 +98,7 @@ class Layout:
         free = np.flatnonzero(self.source >= 0)
         out[free, self.source[free]] = self.ratio[free]
         if self.estimates_scale:
-            fixed = (self.source < 0) & self.scaling
+            fixed = self.absolute
             out[fixed, -1] = -0.5 * self.all(theta)[fixed]
         return out
 
@@ -111,11 +121,23 @@ class Layout:
 
 @dataclass
 class Control:
-    """What the user fixes: entries of phi held at values, and ties (i, j, ratio): phi_i = ratio phi_j; s2."""
+    """What the user fixes, in standard coordinates with s = 1.
+
+    Attributes
+    ----------
+    held : entries of phi held at values; bounded : those of them that sit at a bound of the user's.
+    relative : entries held at a multiple of s: tied to the residual variance.
+    ties : (i, j, ratio): phi_i = ratio phi_j.
+    log_s2 : of the residual variance; scale_bounded : whether it is a bound that holds it.
+    lower, upper : boxes of entries without a unit.
+    """
 
     held: dict[int, float] = field(default_factory=dict)
     ties: list[tuple[int, int, float]] = field(default_factory=list)
+    relative: dict[int, float] = field(default_factory=dict)
+    bounded: frozenset[int] = frozenset()
     log_s2: float | None = None
+    scale_bounded: bool = False
     lower: dict[int, float] = field(default_factory=dict)
     upper: dict[int, float] = field(default_factory=dict)
 
@@ -153,22 +175,52 @@ def layout(model: Model, control: Control | None = None) -> Layout:
             assert p is not None
             lower[part.at], upper[part.at] = p.lower, p.upper
             if part.kind == "R":
-                lower[part.at] = np.maximum(lower[part.at], -_WIDEST)
-                upper[part.at] = np.minimum(upper[part.at], _WIDEST)
+                lower[part.at] = np.where(np.isinf(p.lower), -_WIDEST, p.lower)
+                upper[part.at] = np.where(np.isinf(p.upper), _WIDEST, p.upper)
     for i, value in control.lower.items():
         lower[i] = max(lower[i], value)
     for i, value in control.upper.items():
         upper[i] = min(upper[i], value)
-    held, ratio = np.zeros(size), np.ones(size)
-    leader = np.arange(size)
-    for i, j, multiple in control.ties:
-        leader[i], ratio[i] = leader[j], multiple * ratio[j]
-    for i, value in control.held.items():
-        leader[i], held[i] = -1, value
+    held, ratio, leader, root = _leaders(control, size)
     free = sorted({int(g) for g in leader if g >= 0})
     number = {g: a for a, g in enumerate(free)}
     source = np.array([number.get(int(g), -1) if g >= 0 else -1 for g in leader], dtype=np.int64)
-    return Layout(parts, source, ratio, held, scaling, lower, upper, len(free), control.log_s2)
+    relative, held_as = np.zeros(size, dtype=bool), np.full(size, "F")
+    for i in np.flatnonzero(source < 0):
+        relative[i] = int(root[i]) in control.relative
+        held_as[i] = "C" if relative[i] else "B" if int(root[i]) in control.bounded else "F"
+    return Layout(
+        parts,
+        source,
+        ratio,
+        held,
+        scaling,
+        lower,
+        upper,
+        len(free),
+        control.log_s2,
+        relative,
+        held_as,
+        "B" if control.scale_bounded else "F",
+    )
+
+
+def _leaders(control: Control, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Held values, multiples, which entry each follows (itself, or the end of its chain of ties; -1 where that is held), and that
+    end."""
+    held, ratio, leader = np.zeros(size), np.ones(size), np.arange(size)
+    root = leader.copy()
+    fixed = {**control.held, **control.relative}
+    follows = {i: (j, multiple) for i, j, multiple in control.ties}
+    for i in range(size):
+        at = i
+        while at in follows and at not in fixed:
+            ratio[i] *= follows[at][1]
+            at = follows[at][0]
+        leader[i] = root[i] = at
+        if at in fixed:
+            leader[i], held[i], ratio[i] = -1, ratio[i] * fixed[at], 1.0
+    return held, ratio, leader, root
 
 
 @dataclass(frozen=True, eq=False)

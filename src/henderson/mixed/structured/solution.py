@@ -105,7 +105,8 @@ class Solution:
         out = []
         for k, term in enumerate(self.terms):
             if term.lift is not None:
-                out.append(np.einsum("ij,ij->i", term.lift, term.lift))
+                known = np.einsum("ij,ij->i", term.lift, term.lift)
+                out.append(known if term.alone is None else known + term.alone)
             elif term.precision is None:
                 out.append(np.ones(term.q))
             else:
@@ -136,9 +137,12 @@ class Solution:
         b = b.copy()
         b[system.offsets[len(self.terms)] :] = 0.0
         rows = system.fitted(b, beta)
+        basis = model.x
+        if model.rotation is not None:
+            rows, basis = model.rotation.backward(rows), model.rotation.backward(basis)
         if model.places is not None:
             rows = rows[model.places]
-        basis = model.x if model.places is None else model.x[model.places]
+            basis = basis[model.places]
         rows = self.coordinates.y_scale * rows + basis @ self.coordinates.projection
         return rows if model.root_weights is None else rows / model.root_weights
 
@@ -188,7 +192,10 @@ class Solution:
                 block = system.diagonal_blocks(k)
                 out.append(factor @ block @ factor.T)
                 continue
-            out.append(self._lifted(k, term, factor, with_fixed))
+            lifted = self._lifted(k, term, factor, with_fixed)
+            if term.alone is not None:
+                lifted = lifted + term.alone[:, None, None] * (factor @ factor.T)
+            out.append(lifted)
         return out
 
     def _lifted(self, k: int, term: Term, factor: np.ndarray, with_fixed: bool) -> np.ndarray:
@@ -246,7 +253,15 @@ class Solution:
                 part = [None if zk is None else zk[a : a + step] for zk in z]  # type: ignore[index]
                 half = system.half_solve(self.rows_to_effects(x[a : a + step], part))
                 out[a : a + step] = np.einsum("ij,ij->j", half, half)
-        return self.scale2 * out
+        return self.scale2 * out + self._untold(z)
+
+    def _untold(self, z: Sequence[object]) -> np.ndarray | float:
+        """Variance that levels without records have beside what the others tell of them."""
+        total: np.ndarray | float = 0.0
+        for k, (zk, term) in enumerate(zip(z, self.terms, strict=True)):
+            if zk is not None and term.alone is not None:
+                total = total + _quadratic(zk, term.alone, self.covariances[k])
+        return total
 
     def prediction_variance(
         self, x: np.ndarray, z: Sequence[np.ndarray | None], levels: Sequence[np.ndarray]
@@ -276,3 +291,14 @@ class Solution:
     def information(self) -> Information:
         """Covariance of the parameters and how Var(beta^) moves with them."""
         return information(self)
+
+
+def _quadratic(z: object, alone: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """z' (diag(alone) (x) Sigma) z of each row of z (n, levels m)."""
+    m = len(sigma)
+    parts = [z[:, j::m] for j in range(m)]  # type: ignore[index]
+    out = np.zeros(z.shape[0])  # type: ignore[attr-defined]
+    for i in range(m):
+        for j in range(m):
+            out += sigma[i, j] * np.asarray(parts[i].multiply(parts[j]) @ alone).ravel()
+    return out

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...precisions.base import Precision
 from ...structures import make
 from .criterion import Problem, evaluate
 from .derivatives import score, symmetric_times
 from .equations import Equations
 from .model import Model, Term
 from .optimise import optimise
+from .parameters import Part
 from .parameters import layout as layout_of
 
 _LEAST_RESIDUAL = 1e-2
@@ -57,6 +59,7 @@ def pack(problem: Problem, sizes: list[np.ndarray], residual: float, covariances
     """theta at given variances of the effects, or their whole covariances by term, y having variance 1."""
     layout, model = problem.layout, problem.model
     phi = np.zeros(len(layout.source))
+    residual_share = residual
     if layout.log_s2 is not None:
         residual = float(np.exp(layout.log_s2))
     for part in layout.parts:
@@ -68,7 +71,7 @@ def pack(problem: Problem, sizes: list[np.ndarray], residual: float, covariances
         else:
             precision = model.terms[part.term].precision if part.kind == "K" else model.residual
             assert precision is not None
-            phi[part.at] = precision.starts()[0]
+            phi[part.at] = _starts_of(model, part, precision, residual_share)[0]
     theta = layout.free_of(phi)
     if layout.estimates_scale:
         theta = np.append(theta, np.log(residual))
@@ -86,6 +89,16 @@ def starts(problem: Problem) -> list[np.ndarray]:
     return out
 
 
+def _starts_of(model: Model, part: Part, precision: Precision, share: float) -> list[np.ndarray]:
+    """The structure's own starts; where it can use the least-squares residuals of the rows, those."""
+    if part.kind == "K" or model.rotation is not None:
+        return precision.starts()
+    rows = model.y if model.places is None else model.y[model.places]
+    if hasattr(precision, "starts_of"):
+        return list(precision.starts_of(rows, share))
+    return precision.starts()
+
+
 def _other_precisions(problem: Problem, first: np.ndarray) -> list[np.ndarray]:
     """The first start with each further start of the precisions that have more than one."""
     layout, model = problem.layout, problem.model
@@ -96,7 +109,7 @@ def _other_precisions(problem: Problem, first: np.ndarray) -> list[np.ndarray]:
             continue
         precision = model.terms[part.term].precision if part.kind == "K" else model.residual
         assert precision is not None
-        for t in precision.starts()[1:]:
+        for t in _starts_of(model, part, precision, 0.5)[1:]:
             phi = phi0.copy()
             phi[part.at] = t
             theta = layout.free_of(phi)
