@@ -89,9 +89,8 @@ def _check_numbers(tau: float, omega: float, blend: float, tuning: str | None) -
 
 
 def _inverse(g: Array, blend: float) -> Array:
-    import scipy.linalg as sl
-
-    if not np.isfinite(positive.dense_log_determinant(g)):
+    found = positive.dense_inverse(g)
+    if found is None:
         raise DataError(
             "single_step: G is not positive definite"
             + (
@@ -100,9 +99,7 @@ def _inverse(g: Array, blend: float) -> Array:
                 else f" even blended by {blend:g}; bend it first: hd.genetics.bend(G)."
             )
         )
-    lower = sl.lapack.dpotrf(g, lower=1)[0]
-    inverse = sl.lapack.dpotri(lower, lower=1)[0]
-    return np.tril(inverse) + np.tril(inverse, -1).T
+    return found[0]
 
 
 def _require_positive(schur: Array, tau: float, omega: float) -> None:

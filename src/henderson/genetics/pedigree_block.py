@@ -1,4 +1,6 @@
-"""The block of A among some individuals, and its inverse, from the sparse inverse of the whole.
+"""The block of A among some individuals, and its inverse.
+
+A pedigree gives A_22 itself, by its own recursions; any other relationship gives it by the sparse inverse of the whole:
 
     A^-1 = [A^11 A^12; A^21 A^22],   A_22^-1 = A^22 - A^21 (A^11)^-1 A^12
 
@@ -14,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from . import positive
 from .ids import match
-from .relationship import Relationship, as_relationship
+from .relationship import as_relationship
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -43,7 +46,7 @@ class Block:
 
 
 def block_among(whole: Any, ids: Array, name: str = "the pedigree") -> Block:
-    """The block of a pedigree (or of a `Relationship`) among `ids`, in their order.
+    """The block of a pedigree, or of any relationship, among `ids`, in their order.
 
     Raises
     ------
@@ -51,26 +54,22 @@ def block_among(whole: Any, ids: Array, name: str = "the pedigree") -> Block:
     """
     relationship = as_relationship(whole, name)
     positions = match(relationship.ids, ids, name, "the genotyped individuals")
-    if relationship.precision is None:
-        return _of_dense(relationship, positions, name)
-    part, at = _ancestors_only(whole, relationship, positions, ids)
-    precision = part.precision
-    assert precision is not None
-    lower = _dense_trailing(precision, at) if part.q <= _PLAIN else _sparse_trailing(precision, at)
-    return _of_factor(lower, positions)
+    if hasattr(whole, "relationship_matrix") and getattr(whole, "group_variance", None) is None:
+        return _of_dense(whole.relationship_matrix(ids), positions, name)
+    precision = relationship.precision
+    if precision is None:
+        return _of_dense(relationship.dense()[np.ix_(positions, positions)], positions, name)
+    trailing = _dense_trailing if relationship.q <= _PLAIN else _sparse_trailing
+    return _of_factor(trailing(precision, positions), positions)
 
 
-def _of_dense(relationship: Relationship, positions: Array, name: str) -> Block:
-    import scipy.linalg as sl
-
-    block = relationship.dense()[np.ix_(positions, positions)]
-    lower, info = sl.lapack.dpotrf(block, lower=1)
-    if info != 0:
+def _of_dense(block: Array, positions: Array, name: str) -> Block:
+    found = positive.dense_inverse(block)
+    if found is None:
         raise DataError(
             f"{name}: the relationships among the genotyped individuals are singular: they have no inverse."
         )
-    inverse = sl.cho_solve((lower, True), np.eye(len(block)))
-    return Block(positions, block, (inverse + inverse.T) / 2, float(2 * np.log(np.diag(lower)).sum()))
+    return Block(positions, block, *found)
 
 
 def _of_factor(lower: Array, positions: Array) -> Block:
@@ -80,18 +79,6 @@ def _of_factor(lower: Array, positions: Array) -> Block:
     covariance = sl.lapack.dpotri(lower, lower=1)[0]
     covariance = np.tril(covariance) + np.tril(covariance, -1).T
     return Block(positions, covariance, lower @ lower.T, float(-2 * np.log(np.diag(lower)).sum()))
-
-
-def _ancestors_only(
-    whole: Any, relationship: Relationship, positions: Array, ids: Array
-) -> tuple[Relationship, Array]:
-    """The individuals and their ancestors, where a pedigree can say who they are: A_22 needs no others."""
-    if not hasattr(whole, "prune") or getattr(whole, "groups", None):
-        return relationship, positions
-    part = whole.prune(ids).relationship
-    if part.precision is None:
-        return relationship, positions
-    return part, match(part.ids, ids)
 
 
 def _dense_trailing(precision: sp.csc_matrix, at: Array) -> Array:

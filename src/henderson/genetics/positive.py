@@ -144,18 +144,33 @@ def root_of(matrix: Array) -> Array:
 
 def dense_log_determinant(matrix: Array) -> float:
     """log|K| by Cholesky; NaN where a pivot is 0 within rounding, or negative."""
+    lower = _cholesky(matrix)
+    return float("nan") if lower is None else float(2 * np.log(np.diag(lower)).sum())
+
+
+def dense_inverse(matrix: Array) -> tuple[Array, float] | None:
+    """K^-1 and log|K|; None where K is singular within rounding, or indefinite."""
+    import scipy.linalg as sl
+
+    lower = _cholesky(matrix)
+    if lower is None:
+        return None
+    log_det = float(2 * np.log(np.diag(lower)).sum())
+    inverse = sl.lapack.dpotri(lower, lower=1, overwrite_c=1)[0]
+    return np.tril(inverse) + np.tril(inverse, -1).T, log_det
+
+
+def _cholesky(matrix: Array) -> Array | None:
+    """The factor in the lower triangle, anything above it; None where a pivot is 0 within rounding, or negative."""
     import scipy.linalg as sl
 
     diagonal = np.diag(matrix)
     if not (diagonal > 0).all():
-        return float("nan")
+        return None
     lower, info = sl.lapack.dpotrf(matrix, lower=1, clean=0)
-    if info != 0:
-        return float("nan")
-    pivots = np.diag(lower)
-    if (pivots**2 / diagonal).min() <= 10 * max(len(matrix), 10) * np.finfo(float).eps:
-        return float("nan")
-    return float(2 * np.log(pivots).sum())
+    if info != 0 or (np.diag(lower) ** 2 / diagonal).min() <= 10 * max(len(matrix), 10) * np.finfo(float).eps:
+        return None
+    return lower
 
 
 def is_semidefinite(matrix: Array, tolerance: float) -> bool:
