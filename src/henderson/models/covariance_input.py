@@ -33,7 +33,7 @@ def read_covariances(
             continue
         k = _term(str(key), labels, argument)
         term = labels.terms[k]
-        found[k] = _fits(_matrix(value, key, term.effects, argument), key, term.structure, argument)
+        found[k] = _fits(covariance_matrix(value, key, term.effects, argument), key, term.structure, argument)
     return found, residual
 
 
@@ -82,7 +82,7 @@ def _variance(value: Any, argument: str) -> float:
     return float(number.item())
 
 
-def _matrix(value: Any, key: str, effects: tuple[str, ...], argument: str) -> np.ndarray:
+def covariance_matrix(value: Any, key: str, effects: tuple[str, ...], argument: str) -> np.ndarray:
     m = len(effects)
     try:
         matrix = np.asarray(value, dtype=np.float64)

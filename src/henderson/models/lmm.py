@@ -44,6 +44,8 @@ def lmm(
     contrasts: Mapping[str, Any] | None = None,
     fixed_parameters: Mapping[str, Any] | None = None,
     start: Mapping[str, Any] | None = None,
+    tied: Mapping[str, Any] | None = None,
+    bounds: Mapping[str, Any] | None = None,
     verbose: bool = False,
 ) -> MixedFit:
     """Fit a linear mixed model by REML or ML.
@@ -56,9 +58,14 @@ def lmm(
     weights : precision weights, Var(e_i) = sigma^2 / w_i: an array or the name of a column. Positive.
     offset : added to the linear predictor with coefficient 1: an array or the name of a column.
     contrasts : coding of fixed factors by column name, for example {"Machine": "sum"}.
-    fixed_parameters : covariances held at a value, by group: {"Subject": [[600, 10], [10, 35]], "Residual": 650},
-        in squared units of the response.
-    start : covariances to start from, in the same form.
+    fixed_parameters : what is held, by the names and on the scale of `variance_components`: a term's variance, list of variances
+        or covariance matrix, {"Subject": [[600, 10], [10, 35]], "Residual": 650}; parameters of a structure by name,
+        {"vm(animal, A)": {"phi": 0.3}} or {"ar1(row):ar1(col): phi(row)": 0.5}. Where terms share a group, the term's text
+        names it: {"(0 + x | g)": 2.0}. A table like `variance_components` holds all of it.
+    start : where to start from, in the same form.
+    tied : parameters equal to others or multiples of them, {"sire: (Intercept)": (0.25, "vm(animal, A): (Intercept)")}; two terms of
+        one structure by their groups alone: the covariance of one is then that of the other.
+    bounds : (low, high) of parameters, None where free: {"ar1(row): phi": (0, 0.95), "Residual": (0.1, None)}.
     verbose : print one line for each iteration.
     residual, variance, relationships : read, and refused until the covariance structures are built.
 
@@ -73,7 +80,8 @@ def lmm(
     """
     parsed = formulas.parse(formula)
     reml = require_reml(reml)
-    if formulas.is_structured(parsed, residual, variance, relationships):
+    if formulas.is_structured(parsed, residual, variance, relationships) or tied is not None or bounds is not None:
+        from .control import Words
         from .structured import fit_structured, read_input
 
         given = read_input(
@@ -86,7 +94,7 @@ def lmm(
             offset=offset,
             contrasts=contrasts,
         )
-        return fit_structured(formula, given, reml, None, verbose)
+        return fit_structured(formula, given, reml, Words(fixed_parameters, start, tied, bounds), verbose)
     formulas.require_available(parsed)
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
@@ -115,6 +123,12 @@ def lmm(
 
 def refit(fit: MixedFit, response: np.ndarray) -> MixedFit:
     """The same model for another response (n,), one value a row of the fit: same design, started from its estimates."""
+    from .structured_fit import StructuredFit
+
+    if isinstance(fit, StructuredFit):
+        from .structured import refit as again
+
+        return again(fit, response)
     design, old = fit.design, fit.solution
     assert fit.model is not None
     model, products, problem = with_response(fit.model, old.products, old.problem, response, design.offset)

@@ -19,6 +19,7 @@ from ..errors import FormulaError, ModelError
 from ..formula.residual import Residual, read_residual
 from ..formula.terms import Formula, VarianceTerm
 from ..frame import Frame
+from ..mixed.structured.blocks import blocks_of
 from ..mixed.structured.criterion import Problem, evaluate
 from ..mixed.structured.equations import Equations
 from ..mixed.structured.model import Model, RawTerm, standardise
@@ -26,7 +27,7 @@ from ..mixed.structured.optimise import Optimum, optimise
 from ..mixed.structured.parameters import Control, layout
 from ..mixed.structured.rotation import rotated
 from ..mixed.structured.solution import Solution
-from ..mixed.structured.start import starts
+from ..mixed.structured.start import default_start, starts
 from ..mixed.verdict import Status
 from ..precisions import of_term
 from ..precisions.base import Precision
@@ -36,7 +37,10 @@ from ..precisions.residual_absolute import Absolute, absolute
 from ..precisions.residual_base import RowPrecision
 from ..sparse.threads import one_blas_thread
 from ..structures import make
+from .bounds import keep_within
+from .control import Words, read_control, start_at
 from .labels import Labels, TermLabels, labels_of
+from .parameter_names import Names
 from .structured_fit import StructuredFit
 
 _COSTLY = 2e8
@@ -69,7 +73,10 @@ def model_of(given: StructuredInput) -> Model:
     """The model in standard coordinates; one dense K by its eigenvectors where the records allow it."""
     design = given.design
     arrays = (design.X, design.y, design.offset, design.weights)
-    model = standardise(*arrays, given.terms, given.residual)
+    scale = None
+    if isinstance(given.residual, Absolute):
+        scale = given.residual.scaled_rows(_least_squares_residual(design))
+    model = standardise(*arrays, given.terms, given.residual, scale)
     if given.dense is None:
         return model
     relationship = given.dense.factors[0].relationship
@@ -77,7 +84,17 @@ def model_of(given: StructuredInput) -> Model:
     turned = rotated(model, relationship.covariance)
     if turned.rotation is not None:
         return turned
-    return standardise(*arrays, (_raw(given.dense),), given.residual)
+    return standardise(*arrays, (_raw(given.dense),), given.residual, scale)
+
+
+def _least_squares_residual(design: Design) -> np.ndarray:
+    from ..linear.coordinates import basis_with_rows_left
+
+    assert design.y is not None
+    y = design.y if design.offset is None else design.y - design.offset
+    q = basis_with_rows_left(design.X).q
+    left: np.ndarray = y - q @ (q.T @ y)
+    return left
 
 
 def read_input(
@@ -218,46 +235,92 @@ def _of_field(field: Field, n: int) -> RawTerm:
 
 
 def _field_labels(field: Field) -> TermLabels:
-    group = field.text.strip()[1:-1].split("|")[-1].strip()
     effect = field.section or "(Intercept)"
-    return TermLabels(group, (effect,), range(field.precision.n), "us", field.text)
+    return TermLabels(field.group, (effect,), range(field.precision.n), "us", field.text)
 
 
 def fit_structured(
     formula: str,
     given: StructuredInput,
     reml: bool,
-    control: Control | None,
-    verbose: bool,
+    words: Words | None = None,
+    verbose: bool = False,
+    begun: np.ndarray | None = None,
 ) -> StructuredFit:
-    """Fit what was read."""
+    """Fit what was read.
+
+    Parameters
+    ----------
+    words : what the user holds, starts from, ties and bounds.
+    begun : phi of another fit of the same model, to start from.
+
+    Raises
+    ------
+    ModelError : words that the model does not have; more parameters than rows.
+    """
+    words = words or Words()
     design = given.design
     with one_blas_thread():
         model = model_of(given)
     labels = labels_of(
         formula, design.response, design.x_names, model.coordinates.kept, model.coordinates.dropped, given.labels
     )
-    control = control or Control()
+    control = Control()
     if isinstance(given.residual, Absolute):
         control.log_s2 = 0.0
     elif getattr(given.residual, "holds_scale", False):
         control.log_s2 = float(-2.0 * np.log(model.coordinates.y_scale))
+    blocks = blocks_of(model, [t.effects for t in labels.terms], control.log_s2)
+    names = Names(blocks, labels)
+    read = read_control(words, names, control)
     problem = Problem(model, Equations(model), layout(model, control), reml)
     require_rows(problem)
+    first = None
+    if begun is not None:
+        first = [_again(problem, begun)]
+    elif read.start is not None:
+        first = [start_at(problem, blocks, read.start, names)]
     from ..report.progress import watch
 
     with watch(verbose, design.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
-        optimum, agreed, tried = climb(problem, on_step)
+        found = climb(problem, on_step, first)
+        if begun is not None and not found[0].converged:
+            found = climb(problem, on_step)
+        if read.limits:
+            problem, found = keep_within(problem, control, read.limits, found, lambda p, at: climb(p, on_step, at))
+    optimum, agreed, tried = found
     solution = Solution(problem, optimum.theta, optimum.average_information)
     fit = StructuredFit(labels, solution, lambda: status_of(fit, optimum, agreed, tried), design.library, design, None, given.frame)
-    fit.structure_notes = list(given.notes)
+    fit.structure_notes = [*given.notes, *read.notes]
+    fit.bounds = [(row.group, row.name, low, high) for row, low, high in read.boxes]
+    fit.input = (given, words)
     return fit
 
 
-def climb(problem: Problem, on_step: Any) -> tuple[Optimum, int, int]:
-    """The best optimum from the starts, how many of them reached it, and how many there were."""
+def refit(fit: StructuredFit, response: np.ndarray) -> StructuredFit:
+    """The same model for another response (n,), one value a row of the fit: same design and controls, started from its estimates."""
+    assert fit.input is not None
+    given, words = fit.input
+    return fit_structured(
+        fit.labels.formula,
+        replace(given, design=replace(given.design, y=response)),
+        fit.solution.problem.reml,
+        words,
+        begun=fit.solution.point.phi,
+    )
+
+
+def _again(problem: Problem, phi: np.ndarray) -> np.ndarray:
+    theta = problem.layout.free_of(phi)
+    if problem.layout.estimates_scale:
+        return np.append(theta, default_start(problem)[-1])
+    return theta
+
+
+def climb(problem: Problem, on_step: Any, first: list[np.ndarray] | None = None) -> tuple[Optimum, int, int]:
+    """The best optimum from the starts (`first`, or the model's own), how many of them reached it, and how many there were."""
     with problem.system.lock, one_blas_thread():
-        values = [(evaluate(problem, theta), theta) for theta in starts(problem)]
+        values = [(evaluate(problem, theta), theta) for theta in first or starts(problem)]
         ranked = sorted(((p.deviance, i) for i, (p, _) in enumerate(values) if p is not None))
         begun = [values[i][1] for _, i in ranked] or [values[0][1]]
         if problem.system.flops > _COSTLY:
@@ -296,12 +359,25 @@ def status_of(fit: StructuredFit, optimum: Optimum, agreed: int, tried: int) -> 
                 notes.append(f"{names[i]} in {term.text} is {said}, on the boundary")
         notes += _precision_notes(solution, k, term.text)
     notes += _precision_notes(solution, -1, "the residual")
+    notes += _bound_notes(fit)
     edges = bool(notes)
     notes += _identifiability(fit)
     verdict = "not converged" if not optimum.converged else "boundary" if edges else "converged"
     if tried > 1:
         notes.append(f"{agreed} of {tried} starts reached this optimum, and none a better one")
     return Status(verdict, optimum.predicted_decrease, optimum.iterations, tuple(dict.fromkeys(notes)))
+
+
+def _bound_notes(fit: StructuredFit) -> list[str]:
+    """Parameters at bounds of the user's."""
+    out = []
+    for group, name, low, high in fit.bounds:
+        row = next(row for row in fit._components if (row.group, row.term) == (group, name))
+        for end in (low, high):
+            if row.bound == "B" and np.isclose(row.value, end, rtol=1e-6, atol=1e-9):
+                what = name if group == name else f"{name} of {group}"
+                out.append(f"{what} is at its bound {end:g} (bounds=)")
+    return out
 
 
 def _identifiability(fit: StructuredFit) -> list[str]:

@@ -30,7 +30,9 @@ class StructuredFit(MixedFit):
     def npar(self) -> int:
         """Estimated parameters: fixed coefficients and those of all covariances."""
         layout = self.solution.problem.layout
-        return self.solution.coordinates.rank + layout.n_free + (layout.log_s2 is None)
+        at_bounds = 0 if layout.held_as is None else int(np.sum((layout.source < 0) & (layout.held_as == "B")))
+        scale = layout.log_s2 is None or layout.scale_as == "B"
+        return self.solution.coordinates.rank + layout.n_free + at_bounds + scale
 
     @property
     def theta(self) -> np.ndarray:
@@ -50,7 +52,11 @@ class StructuredFit(MixedFit):
         return tuple(notes)
 
     structure_notes: list[str] = []
-    """residual=, relationships: set by the verb."""
+    """residual=, relationships, ties: set by the verb."""
+    bounds: list[tuple[str, str, float, float]] = []
+    """group, term, low, high of bounds=: set by the verb."""
+    input: tuple[Any, Any] | None = None
+    """What the model was read from, to fit it again: set by the verb; None for a fit that was loaded."""
 
     @cached_property
     def _reported(self) -> list[Reported]:

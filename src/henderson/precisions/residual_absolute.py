@@ -11,6 +11,7 @@ import numpy as np
 
 from .base import At
 from .residual_base import OfStructure, RowPrecision
+from .residual_sections import InSections
 
 Array = np.ndarray
 SMALLEST = 1e-3
@@ -29,6 +30,7 @@ class Absolute(RowPrecision):
 
     def __init__(self, inner: OfStructure):
         self.inner = inner
+        self.section_of_row = section_of_rows(inner)
         self.name, self.text, self.n, self.places = inner.name, inner.text, inner.n, inner.places
         self.rows, self.cols, self.parameters = inner.rows, inner.cols, inner.parameters
         self.classes, self.n_classes, self.own_order = inner.classes, inner.n_classes, inner.own_order
@@ -36,6 +38,20 @@ class Absolute(RowPrecision):
         rest = slice(self.sections - 1, None)
         self.lower = np.concatenate([np.full(self.sections, SMALLEST), inner.lower[rest]])
         self.upper = np.concatenate([np.full(self.sections, LARGEST), inner.upper[rest]])
+        self.sizes = np.ones(self.sections)
+
+    def scaled_rows(self, residual: Array) -> Array:
+        """The size of each row's section, (rows of the design,): root mean squares of `residual`. Rows are divided by them before
+        anything is estimated, so that traits in other units are fitted alike; reported numbers are in the units of the rows."""
+        squares = np.bincount(self.section_of_row, weights=residual**2, minlength=self.sections)
+        sizes = np.sqrt(squares / np.maximum(np.bincount(self.section_of_row, minlength=self.sections), 1))
+        least = 1e-6 * float(sizes.max())
+        self.sizes = np.maximum(sizes, least) if least > 0 else np.ones(self.sections)
+        return self.sizes[self.section_of_row]
+
+    def _in_units(self, t: Array) -> Array:
+        """t with the standard deviations in the units of the rows."""
+        return np.concatenate([t[: self.sections] * self.sizes, t[self.sections :]])
 
     def _inner(self, t: Array) -> tuple[Array, float]:
         """Coordinates of `inner`, and the first section's standard deviation."""
@@ -68,17 +84,20 @@ class Absolute(RowPrecision):
         return first**2 * self.inner.diagonal(own)
 
     def natural(self, t: Array) -> Array:
-        own, first = self._inner(t)
+        own, first = self._inner(self._in_units(t))
         return self.inner.natural(own) * first ** np.array([p.unit for p in self.parameters])
 
     def natural_slopes(self, t: Array) -> Array:
+        natural = self.natural(t)
+        t = self._in_units(t)
         own, first = self._inner(t)
         units = np.array([p.unit for p in self.parameters])
         inner = self.inner.natural_slopes(own) * (first**units)[:, None]
         others = self.sections - 1
-        head = (units * self.natural(t) - inner[:, :others].sum(axis=1)) / first
+        head = (units * natural - inner[:, :others].sum(axis=1)) / first
         out = np.column_stack([head, inner[:, :others] / t[1 : self.sections], inner[:, others:]])
         # A variance does not depend on the first section's: what is left of the difference is rounding.
+        out[:, : self.sections] *= self.sizes
         out[np.abs(out) < 1e-6 * np.abs(out).max(axis=1, keepdims=True, initial=0.0)] = 0.0
         return out
 
@@ -87,7 +106,7 @@ class Absolute(RowPrecision):
         at = next(i for i, p in enumerate(self.parameters) if p.unit == 2)
         first = float(np.sqrt(natural[at]))
         sd = first * np.append(1.0, np.exp(own[: self.sections - 1]))
-        return np.concatenate([sd, own[self.sections - 1 :]])
+        return np.concatenate([sd / self.sizes, own[self.sections - 1 :]])
 
     def starts(self) -> list[Array]:
         return [self._outer(t, 1.0) for t in self.inner.starts()]
@@ -110,6 +129,24 @@ class Absolute(RowPrecision):
             if sd <= SMALLEST * (1.0 + 1e-9):
                 found.append((i, "estimated as 0 (less than a millionth of the response's variance)"))
         return found
+
+
+def section_of_rows(inner: OfStructure) -> Array:
+    """Which section or position each row of the design is, (rows,)."""
+    if isinstance(inner, InSections):
+        out = np.empty(sum(map(len, inner.rows_of)), dtype=np.int64)
+        for k, rows in enumerate(inner.rows_of):
+            out[rows] = k
+        return out
+    structure = inner.structure
+    code = np.empty(structure._n_rows, dtype=np.int64)
+    for p in structure.patterns:  # type: ignore[attr-defined]
+        code[p.start : p.stop] = np.tile(p.positions, p.groups)
+    if structure.order is None:
+        return code
+    out = np.empty_like(code)
+    out[structure.order] = code
+    return out
 
 
 def absolute(precision: RowPrecision) -> RowPrecision:

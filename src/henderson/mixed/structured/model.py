@@ -74,6 +74,8 @@ class Model:
     root_weights: np.ndarray | None
     n: int
     rotation: Rotation | None = None
+    row_scale: np.ndarray | None = None
+    """(rows of data,) what rows were divided by besides (see `residual_absolute.Absolute.scaled_rows`)."""
 
     @property
     def random(self) -> tuple[Term, ...]:
@@ -116,12 +118,15 @@ def standardise(
     weights: np.ndarray | None,
     terms: tuple[RawTerm, ...],
     residual: Precision | None,
+    row_scale: np.ndarray | None = None,
 ) -> Model:
     """Change of coordinates: rows times the root of their weights, X orthonormal, y its residual of mean square 1, effects
     of unit mean square."""
     import scipy.sparse as sp
 
     root = None if weights is None else np.sqrt(weights)
+    if row_scale is not None:
+        root = (1.0 if root is None else root) / row_scale
     basis = basis_with_rows_left(x if root is None else x * root[:, None])
     standard, projection, y_scale = standard_response(basis.q, y, offset, root)
     made = [_standard_term(term, root) for term in terms]
@@ -139,12 +144,12 @@ def standardise(
                 (np.ones(len(absent)), (absent, np.arange(len(absent)))), shape=(total, len(absent))
             )
             made.append(Term(z, len(absent), _Free(), None, np.eye(1), None, prior=False))  # type: ignore[arg-type]
-    log_weights = 0.0 if weights is None else float(np.sum(np.log(weights)))
+    log_weights = 0.0 if root is None else 2.0 * float(np.sum(np.log(root)))
     back = tuple(t.back for t in made if t.prior)
     coordinates = Coordinates(
         n, basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back
     )
-    return Model(q, standard, tuple(made), residual, coordinates, places, root, n)
+    return Model(q, standard, tuple(made), residual, coordinates, places, root, n, row_scale=row_scale)
 
 
 def _moved(term: Term, spread: sp.csr_matrix) -> Term:

@@ -126,7 +126,8 @@ class Solution:
         if model.residual is None:
             return None
         diagonal = model.residual.diagonal(self.precision_parameters(-1))
-        return diagonal if model.places is None else diagonal[model.places]
+        diagonal = diagonal if model.places is None else diagonal[model.places]
+        return diagonal if model.row_scale is None else diagonal * model.row_scale**2
 
     @once
     def fitted(self) -> np.ndarray:
