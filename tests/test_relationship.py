@@ -245,3 +245,49 @@ def test_numbers_written_in_two_ways():
     ids = as_relationship((np.eye(2), ["X513", "X518"]), "K").ids
     with pytest.raises(DataError, match="R puts an X"):
         match(ids, ["513", "X518"], "K", "dent")
+
+
+@pytest.mark.parametrize(
+    "names", [("animal", "sire", "dam"), ("ID", "FATHER", "MOTHER"), ("id", "dam", "sire")]
+)
+@pytest.mark.parametrize("kind", ["pandas", "polars", "dict", "csv", "pedigree", "markers"])
+def test_pedigrees_and_markers_are_relationships(tmp_path, names, kind):
+    """A of two parents and their inbred grandchild: 1.25 on its diagonal, by the tabular method."""
+    columns = {names[0]: [1, 2, 3, 4, 5], names[1]: [0, 0, 1, 1, 3], names[2]: [0, 0, 2, 2, 4]}
+    value: object = columns
+    if kind in ("pandas", "csv", "polars"):
+        value = pd.DataFrame(columns)
+    if kind == "polars":
+        value = pl.from_pandas(value)
+    if kind == "csv":
+        value.to_csv(tmp_path / "p.csv", index=False)
+        value = tmp_path / "p.csv"
+    if kind == "pedigree":
+        from henderson.genetics import Pedigree
+
+        value = Pedigree(columns, *names)
+    if kind == "markers":
+        from henderson.genetics import Markers, grm
+
+        x = np.random.default_rng(0).integers(0, 3, (5, 30))
+        got = as_relationship(Markers(x, range(5)), "G")
+        np.testing.assert_array_equal(got.covariance, grm(x, ids=range(5)).covariance)
+        return
+    got = as_relationship(value, "A")
+    at = match(got.ids, [1, 2, 3, 4, 5])
+    expected = [[1, 0, 0.5, 0.5, 0.5], [0, 1, 0.5, 0.5, 0.5], [0.5, 0.5, 1, 0.5, 0.75]]
+    np.testing.assert_allclose(got.dense()[np.ix_(at[:3], at)], expected, atol=1e-14)
+    np.testing.assert_allclose(got.diagonal[at], [1, 1, 1, 1, 1.25], rtol=1e-15)
+
+
+def test_rounding_below_zero_comes_with_a_root_and_more_is_refused():
+    k = spd(30, 4, rank=8)
+    u = np.linalg.eigh(k)[1][:, :1]
+    top = np.linalg.eigvalsh(k)[-1]
+    near = k - 3e-9 * top * u @ u.T
+    got = as_relationship(((near + near.T) / 2, range(30)), "K")
+    assert got.root.shape == (30, 8)
+    np.testing.assert_allclose(got.root @ got.root.T, k, atol=1e-7)
+    far = k - 1e-7 * top * u @ u.T
+    with pytest.raises(DataError, match="not positive definite"):
+        as_relationship(((far + far.T) / 2, range(30)), "K")

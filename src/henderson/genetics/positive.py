@@ -117,7 +117,7 @@ def semidefinite_root(matrix: Array, name: str) -> Array | None:
     if is_semidefinite(matrix, ROUNDING):
         return root_of(matrix)
     least, largest = extreme_eigenvalues(matrix)
-    if least >= -ROUNDING * largest > 0:
+    if largest > 0 and least >= -ROUNDING * largest:
         return root_of(matrix)
     raise DataError(
         f"{name}: the matrix is not positive definite. Its least eigenvalue is {least:.4g}, "
