@@ -2,9 +2,10 @@
 
     A^-1 = (I - P)' D^-1 (I - P),     log|A| = sum log D
 
-Henderson (1976), "A simple method for computing the inverse of a numerator relationship matrix used in prediction of
-breeding values", Biometrics 32: 69-83; Quaas (1976), Biometrics 32: 949-953. Groups: Westell, Quaas & Van Vleck (1988), J. Dairy
-Sci. 71: 1310-1318; Quaas (1988), "Additive genetic model with groups and relationships", J. Dairy Sci. 71: 1338-1345.
+Henderson (1976), "A simple method for computing the inverse of a numerator relationship matrix used in
+prediction of breeding values", Biometrics 32: 69-83; Quaas (1976), Biometrics 32: 949-953. Groups: Westell,
+Quaas & Van Vleck (1988), J. Dairy Sci. 71: 1310-1318; Quaas (1988), "Additive genetic model with groups and
+relationships", J. Dairy Sci. 71: 1338-1345.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 def contributions(
     pedigree: Ancestry, groups: NDArray[np.int32] | None = None, n_groups: int = 0
 ) -> sp.csr_matrix:
-    """I - P, (n, n + n_groups): 1 for the animal itself, less the share of each parent or of the group that stands for it.
+    """I - P, (n, n + n_groups): 1 for the animal itself, less the share of each parent or of the group that
+    stands for it.
 
     Parameters
     ----------

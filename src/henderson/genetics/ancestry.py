@@ -29,8 +29,8 @@ class Ancestry:
     ----------
     first, second : (n,) int32, positions of sire and dam (or sire and maternal grandsire); -1 unknown.
     shares : what an animal has of each, (1/2, 1/2) or (1/2, 1/4).
-    kept : (n,) share of the heterozygosity that is left after selfing, 2^-(generations); 1 - F of a founder whose F is
-        given. None: 1 for all.
+    kept : (n,) share of the heterozygosity that is left after selfing, 2^-(generations); 1 - F of a founder
+        whose F is given. None: 1 for all.
     """
 
     first: IntArray

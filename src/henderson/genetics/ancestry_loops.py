@@ -1,4 +1,5 @@
-"""The loops over a pedigree, one animal after another: compiled for large pedigrees, run as they are on small ones.
+"""The loops over a pedigree, one animal after another: compiled for large pedigrees, run as they are on small
+ones.
 
 Parents are positions in the same order as the animals, -1 where unknown.
 """
@@ -31,7 +32,8 @@ def loop(function: Callable[..., Any], n: int) -> Callable[..., Any]:
 def generations(first, second):
     """Generation of each animal, 0 for those without parents, else one more than the later parent's; and -1.
 
-    In place of the -1 comes an animal that is its own ancestor, if there is one; the generations mean nothing then.
+    In place of the -1 comes an animal that is its own ancestor, if there is one; the generations mean nothing
+    then.
     """
     n = first.size
     generation = np.full(n, -1, np.int32)

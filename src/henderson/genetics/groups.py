@@ -2,8 +2,8 @@
 
     u* = Q g + u,     Q = T P_g,     P_g (n, g): the share of each animal that comes directly from a group
 
-Quaas (1988), "Additive genetic model with groups and relationships", J. Dairy Sci. 71: 1338-1345; Westell, Quaas & Van Vleck (1988),
-"Genetic groups in an animal model", J. Dairy Sci. 71: 1310-1318.
+Quaas (1988), "Additive genetic model with groups and relationships", J. Dairy Sci. 71: 1338-1345; Westell,
+Quaas & Van Vleck (1988), "Genetic groups in an animal model", J. Dairy Sci. 71: 1310-1318.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def random_groups_precision(
     n_groups: int,
     variance: float,
 ) -> sp.csc_matrix:
-    """Inverse of the covariance of (u*, g) where the groups are random, var(g) = variance I: A*^-1 + diag(0, I / variance).
+    """Inverse of the covariance of (u*, g) where the groups are random, var(g) = variance I: A*^-1 + diag(0,
+    I / variance).
 
     It is positive definite, and A*^-1, which has a null space of dimension n_groups, in the limit.
     """

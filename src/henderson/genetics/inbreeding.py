@@ -3,9 +3,10 @@
     F_i = F0_i + (1 - h_i)(1 - F0_i),    F0_i = a(s, d) / 2,    h_i = 2^-(generations of selfing)
     D_i = 1 + F_i - var(parents' share) = 1 + (F_i - F0_i) - (1 + F_s)/4 - (1 + F_d)/4
 
-For sire and maternal grandsire F0_i = a(s, g) / 4 and D_i = 1 + (F_i - F0_i) - (1 + F_s)/4 - (1 + F_g)/16. An unknown parent is not
-inbred and related to nobody: its term is left out. With h = 1 this is Henderson's (1976, Biometrics 32: 69-83) and Quaas's
-(1976, Biometrics 32: 949-953); 1 + F is that of Oakey et al. (2006, Theor. Appl. Genet. 113: 809-819, eq. 9) for selfed lines.
+For sire and maternal grandsire F0_i = a(s, g) / 4 and D_i = 1 + (F_i - F0_i) - (1 + F_s)/4 - (1 + F_g)/16. An
+unknown parent is not inbred and related to nobody: its term is left out. With h = 1 this is Henderson's
+(1976, Biometrics 32: 69-83) and Quaas's (1976, Biometrics 32: 949-953); 1 + F is that of Oakey et al. (2006,
+Theor. Appl. Genet. 113: 809-819, eq. 9) for selfed lines.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def _generation_by_generation(generation: NDArray, start: NDArray, arrays: tuple
     """The kernel over the parents of each generation, cut into pieces that the threads take in turn."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from ..report.progress import rows_line
     from ..sparse.parallel import thread_count
     from .mates import inbreeding_of_offspring
 
@@ -105,15 +107,16 @@ def _generation_by_generation(generation: NDArray, start: NDArray, arrays: tuple
     offspring = np.diff(start)
     ends = np.append(np.flatnonzero(np.diff(generation)) + 1, m).tolist()
     threads = thread_count()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool, rows_line(f"inbreeding by {m:,} parents", "parents") as tick:
         for begin, end in zip([0, *ends[:-1]], ends, strict=True):
             busy = int(np.count_nonzero(offspring[begin:end]))
             if threads == 1 or busy < _PIECE:
                 piece(begin, end)
-                continue
-            cuts = np.linspace(begin, end, max(2, busy // _PIECE) + 1).astype(int).tolist()
-            for done in [pool.submit(piece, a, b) for a, b in pairwise(cuts)]:
-                done.result()
+            else:
+                cuts = np.linspace(begin, end, max(2, busy // _PIECE) + 1).astype(int).tolist()
+                for done in [pool.submit(piece, a, b) for a, b in pairwise(cuts)]:
+                    done.result()
+            tick(end - begin)
 
 
 def _room(m: int) -> tuple[NDArray, ...]:

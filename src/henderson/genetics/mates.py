@@ -1,9 +1,10 @@
 """Relationships of parents with their mates, parent by parent: inbreeding of large pedigrees.
 
-Column a of A is T (D T'e_a): up from a through its ancestors, and down again (Colleau 2002, Genet. Sel. Evol. 34: 409-421). Only
-the parents' own pedigree is gone through, once for each parent of one sex (Sargolzaei, Iwaisaki & Colleau 2005, J. Anim. Breed.
-Genet. 122: 325-331). D of a and its ancestors follows from the F of offspring of earlier generations, so that parents of one
-generation may be taken in any order, and at the same time.
+Column a of A is T (D T'e_a): up from a through its ancestors, and down again (Colleau 2002, Genet. Sel. Evol.
+34: 409-421). Only the parents' own pedigree is gone through, once for each parent of one sex (Sargolzaei,
+Iwaisaki & Colleau 2005, J. Anim. Breed. Genet. 122: 325-331). D of a and its ancestors follows from the F of
+offspring of earlier generations, so that parents of one generation may be taken in any order, and at the same
+time.
 
 Where few are concerned one walks from animal to animal; where many are, one sweeps over everybody in between.
 
@@ -22,7 +23,8 @@ SWEEP = 6
 
 @plain
 def walk_up(a, first, second, mark, todo, seen):
-    """Ancestors of a, and a, into `seen`, parents before offspring; `mark` set to a. Their number, or -1 where they are many."""
+    """Ancestors of a, and a, into `seen`, parents before offspring; `mark` set to a. Their number, or -1
+    where they are many."""
     limit = max(64, a // SWEEP)
     count = 0
     top = 0
@@ -174,8 +176,8 @@ def inbreeding_of_offspring(
     first, second : parents of the parents.
     kept : heterozygosity that selfing has left them (1: not selfed).
     share : F0 = share a(parent, mate).
-    start, mate, child, place : offspring by parent (start[a] ... start[a + 1]): the mate, where the offspring is in `out`, and
-        where it is among the parents.
+    start, mate, child, place : offspring by parent (start[a] ... start[a + 1]): the mate, where the offspring
+        is in `out`, and where it is among the parents.
     out : F0 of all animals, filled here.
     f0, f, d : of the parents, filled here; d is -1 where it is not yet known.
     r, x, xmark, v, vmark, todo, seen : room to work in, as long as the parents; marks -1, r 0.
@@ -200,7 +202,8 @@ def inbreeding_of_offspring(
 
 @plain
 def by_parent(parent, size):
-    """Positions sorted by parent (counting sort): start (size + 1,), order. Those with parent -1 are left out."""
+    """Positions sorted by parent (counting sort): start (size + 1,), order. Those with parent -1 are left
+    out."""
     start = np.zeros(size + 1, np.int64)
     for p in parent:
         if p >= 0:

@@ -37,34 +37,34 @@ class Pedigree:
 
     Parameters
     ----------
-    table : any table (pandas, polars, pyarrow ...), a dict of arrays, or a path to CSV or Parquet, one row for each individual in
-        any order. Parents without a row of their own become founders (`added`).
-    animal, sire, dam : the columns of the ids. Ids are text; whole numbers are written by their digits. `dam=None` where only
-        sires are known.
+    table : any table (pandas, polars, pyarrow ...), a dict of arrays, or a path to CSV or Parquet, one row
+        for each individual in any order. Parents without a row of their own become founders (`added`).
+    animal, sire, dam : the columns of the ids. Ids are text; whole numbers are written by their digits.
+        `dam=None` where only sires are known.
     mgs : column of the maternal grandsire, in place of `dam`: a pedigree of bulls for a sire model.
     unknown : what stands for an unknown parent, besides missing values.
     sex : column to check the parents with: those named as sires have one sex, those named as dams another.
-    selfing : column with the generations of selfing after the cross (0 none; infinite: a doubled haploid). For founders a number
-        between 0 and 1 is the inbreeding itself. It implies `monoecious`.
-    clones : column with the id of the genotype of which an individual is a copy, empty for those that are none. Copies have no level
-        of their own: `copies` and `genotype_of` say whose they share, by which records are to be grouped. What offspring a copy
-        has is its genotype's.
-    groups : genetic groups: labels that stand in the columns of parents for unknown ones. Every animal then has its share of each
-        group, `genetic_group_fractions`, for the fixed part of a model, and `relationship` is that of what remains; or see
-        `group_variance`.
-    group_variance : var(group) / var(animal): the groups become random levels of `relationship` beside the animals, whose effects
-        then include their groups'.
+    selfing : column with the generations of selfing after the cross (0 none; infinite: a doubled haploid).
+        For founders a number between 0 and 1 is the inbreeding itself. It implies `monoecious`.
+    clones : column with the id of the genotype of which an individual is a copy, empty for those that are
+        none. Copies have no level of their own: `copies` and `genotype_of` say whose they share, by which
+        records are to be grouped. What offspring a copy has is its genotype's.
+    groups : genetic groups: labels that stand in the columns of parents for unknown ones. Every animal then
+        has its share of each group, `genetic_group_fractions`, for the fixed part of a model, and
+        `relationship` is that of what remains; or see `group_variance`.
+    group_variance : var(group) / var(animal): the groups become random levels of `relationship` beside the
+        animals, whose effects then include their groups'.
     monoecious : an individual may be sire here and dam there, and both of one offspring.
 
     Raises
     ------
-    DataError : loops, individuals that are their own parent, ids that occur twice with different entries, parents of two sexes,
-        columns or ids that are not there: with ids and rows, and what to write.
+    DataError : loops, individuals that are their own parent, ids that occur twice with different entries,
+        parents of two sexes, columns or ids that are not there: with ids and rows, and what to write.
 
     Notes
     -----
-    `ids` has the parents before their offspring: the table's order (added parents in front) where that is so already, else by
-    generation. Everything else counts in that order.
+    `ids` has the parents before their offspring: the table's order (added parents in front) where that is so
+    already, else by generation. Everything else counts in that order.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class Pedigree:
 
     @classmethod
     def from_arrays(cls, sire: Any, dam: Any, ids: Iterable[Any] | None = None) -> Pedigree:
-        """Of positions: sire and dam of each animal, (n,) integers, -1 unknown, parents before their offspring.
+        """Of positions: sire and dam of each animal, (n,) integers, -1 unknown, parents before their
+        offspring.
 
         Parameters
         ----------
@@ -132,8 +133,8 @@ class Pedigree:
             bad = np.flatnonzero((parent < -1) | (parent >= np.arange(n)))
             if bad.size:
                 raise DataError(
-                    f"pedigree: the {name} of animal {bad[0]} (the first is 0) is {parent[bad[0]]}: a position before its own is"
-                    " wanted, or -1. hd.genetics.Pedigree(table) takes any order."
+                    f"pedigree: the {name} of animal {bad[0]} (the first is 0) is {parent[bad[0]]}: a"
+                    " position before its own is wanted, or -1. hd.genetics.Pedigree(table) takes any order."
                 )
         if ids is None:
             labels: NDArray = np.arange(1, n + 1)
@@ -203,7 +204,8 @@ class Pedigree:
 
     @property
     def mendelian_variances(self) -> NDArray[np.float64]:
-        """D, (n,): the variance of each animal that its parents do not explain, relative to that of the founders; A = T D T'."""
+        """D, (n,): the variance of each animal that its parents do not explain, relative to that of the
+        founders; A = T D T'."""
         return self._coefficients[1]
 
     @property
@@ -214,7 +216,8 @@ class Pedigree:
 
     @property
     def table(self) -> Any:
-        """animal, sire, dam (or maternal grandsire), generation, inbreeding: a row for each individual, in the caller's library."""
+        """animal, sire, dam (or maternal grandsire), generation, inbreeding: a row for each individual, in
+        the caller's library."""
         from ..frame import give_back
 
         parents = self.parents
@@ -231,7 +234,8 @@ class Pedigree:
 
         Raises
         ------
-        ModelError : A is singular: an individual has no Mendelian variance of its own (the offspring of fully inbred parents).
+        ModelError : A is singular: an individual has no Mendelian variance of its own (the offspring of fully
+            inbred parents).
         """
         from .ainverse import inverse
 
@@ -240,7 +244,8 @@ class Pedigree:
 
     @cached_property
     def inverse_with_groups(self) -> sp.csc_matrix:
-        """A*^-1, (n + groups, n + groups), the animals first: for mixed-model equations with fixed groups, by the QP transformation.
+        """A*^-1, (n + groups, n + groups), the animals first: for mixed-model equations with fixed groups, by
+        the QP transformation.
 
         It is singular (rank n): the equations of the groups are solved like those of fixed effects.
 
@@ -258,7 +263,8 @@ class Pedigree:
     def relationship(self) -> Relationship:
         """What `vm(animal, A)` takes: A^-1 with its ids, log|A| and diagonal.
 
-        With `group_variance` the groups are levels too, after the animals. Where A is singular it is given as a dense matrix.
+        With `group_variance` the groups are levels too, after the animals. Where A is singular it is given as
+        a dense matrix.
 
         Raises
         ------
@@ -292,7 +298,8 @@ class Pedigree:
     def _groups(self) -> IntArray:
         if self._read.groups is None:
             raise ModelError(
-                "this pedigree has no genetic groups: name the labels that stand for unknown parents, groups=['G1', 'G2']."
+                "this pedigree has no genetic groups: name the labels that stand for unknown parents,"
+                " groups=['G1', 'G2']."
             )
         return self._read.groups
 
@@ -303,18 +310,21 @@ class Pedigree:
                 " ..." if none.size > 5 else ""
             )
             raise ModelError(
-                f"{what} does not exist: {none.size} of the {len(self):,} individuals are exactly what their fully inbred parents make"
-                f" them ({some}), so that A is singular.\nWhere they are one genotype with a parent, name it with clones=; else"
-                " give the lines a finite number of generations of selfing (8 leaves 0.4 % of the heterozygosity). Up to"
-                f" {_DENSE:,} individuals `relationship` holds A itself."
+                f"{what} does not exist: {none.size} of the {len(self):,} individuals are exactly what their"
+                f" fully inbred parents make them ({some}), so that A is singular.\nWhere they are one"
+                " genotype with a parent, name it with clones=; else give the lines a finite number of"
+                f" generations of selfing (8 leaves 0.4 % of the heterozygosity). Up to {_DENSE:,}"
+                " individuals `relationship` holds A itself."
             )
 
     def genetic_group_fractions(self, ids: Iterable[Any] | None = None) -> Any:
-        """The share each animal has of each group, Q: a table (animal, a column for each group) in the caller's library.
+        """The share each animal has of each group, Q: a table (animal, a column for each group) in the
+        caller's library.
 
         Parameters
         ----------
-        ids : of the rows wanted, in any order and number (the column of a data table); all animals where none are given.
+        ids : of the rows wanted, in any order and number (the column of a data table); all animals where none
+            are given.
 
         Raises
         ------
@@ -330,7 +340,8 @@ class Pedigree:
         )
 
     def genotype_of(self, ids: Iterable[Any]) -> NDArray[np.object_]:
-        """The id under which each individual stands in `ids`: for a clone its genotype's, for others their own. Text, as many as given.
+        """The id under which each individual stands in `ids`: for a clone its genotype's, for others their
+        own. Text, as many as given.
 
         Raises
         ------
@@ -384,7 +395,8 @@ class Pedigree:
     def relationship_matrix(self, ids: Iterable[Any] | None = None) -> NDArray[np.float64]:
         """A among these individuals (all of them where none are named), dense, in the order given.
 
-        Only their ancestors are looked at; where those are many, column by column (Colleau 2002, Genet. Sel. Evol. 34: 409-421).
+        Only their ancestors are looked at; where those are many, column by column (Colleau 2002, Genet. Sel.
+        Evol. 34: 409-421).
 
         Raises
         ------
@@ -423,7 +435,8 @@ class Pedigree:
         x = np.asarray(v, dtype=np.float64)
         if x.ndim not in (1, 2) or len(x) != len(self):
             raise DataError(
-                f"pedigree: a vector of {len(self):,} numbers is wanted, one for each individual; it has shape {x.shape}."
+                f"pedigree: a vector of {len(self):,} numbers is wanted, one for each individual; it has"
+                f" shape {x.shape}."
             )
         d = self.mendelian_variances if x.ndim == 1 else self.mendelian_variances[:, None]
         return self._ancestry.down(d * self._ancestry.up(x))

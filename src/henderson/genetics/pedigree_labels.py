@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame.column import Column
+from ..frame.column import Column, Label
 from ..frame.factorize import codes_and_values
 from .ids import id_text
 
@@ -21,19 +22,23 @@ def common_codes(columns: Sequence[Column], unknown: Sequence[str]) -> tuple[lis
     """
     if all(c.kind == "numeric" and c.labels is None for c in columns):
         return _of_numbers(columns, unknown)
-    place: dict[str, int] = {}
+    factors = [column.factor for column in columns]
+    levels = [_level_texts(factor.levels) for factor in factors]
+    place = dict.fromkeys(chain.from_iterable(levels))
+    for text in [*unknown, *(filter(str.isspace, list(place)) if "" in unknown else ())]:
+        place.pop(text, None)
+    code = dict(zip(place, range(len(place)), strict=True))
     out = []
-    for column in columns:
-        factor = column.factor
-        of_level = np.full(len(factor.levels) + 1, -1, np.int32)
-        for k, level in enumerate(factor.levels):
-            text = id_text(level)
-            if text not in unknown and (text.strip() or "" not in unknown):
-                of_level[k] = place.setdefault(text, len(place))
-        out.append(of_level[factor.values])
+    for factor, own in zip(factors, levels, strict=True):
+        of_level = np.fromiter(map(code.get, own, repeat(-1)), np.int32, len(own))
+        out.append(np.append(of_level, np.int32(-1))[factor.values])
     ids = np.empty(len(place), dtype=object)
     ids[:] = list(place)
     return out, ids
+
+
+def _level_texts(levels: tuple[Label, ...]) -> Sequence[str]:
+    return [level if isinstance(level, str) else id_text(level) for level in levels]
 
 
 def _of_numbers(columns: Sequence[Column], unknown: Sequence[str]) -> tuple[list[IntArray], NDArray]:

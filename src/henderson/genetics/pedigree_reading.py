@@ -1,4 +1,5 @@
-"""A table of animals and parents -> ids and an `Ancestry`, parents before their offspring, or a refusal by name."""
+"""A table of animals and parents -> ids and an `Ancestry`, parents before their offspring, or a refusal by
+name."""
 
 from __future__ import annotations
 
@@ -104,7 +105,8 @@ def read_pedigree(table: Any, asked: Asked) -> Read:
 
     Raises
     ------
-    DataError : a column that is not there, an id that is missing, and every contradiction named in `pedigree_faults`.
+    DataError : a column that is not there, an id that is missing, and every contradiction named in
+        `pedigree_faults`.
     """
     read = _columns(table, asked)
     named = [
@@ -157,15 +159,16 @@ def _selfing(read: frame.Frame, asked: Asked) -> NDArray[np.float64] | None:
     column = read[asked.selfing]
     if column.kind != "numeric":
         raise DataError(
-            f"pedigree: column '{asked.selfing}' holds text, and generations of selfing are numbers: 0 for a cross, 1 for one"
-            " generation of selfing after it, 'inf' for doubled haploids."
+            f"pedigree: column '{asked.selfing}' holds text, and generations of selfing are numbers: 0 for a"
+            " cross, 1 for one generation of selfing after it, 'inf' for doubled haploids."
         )
     given = np.nan_to_num(column.values, nan=0.0, posinf=np.inf, neginf=-np.inf)
     bad = np.flatnonzero((given < 0) | ((given > 1) & np.isfinite(given) & (given != np.floor(given))))
     if bad.size:
         raise DataError(
-            f"pedigree: column '{asked.selfing}' has {given[bad[0]]:g} in row {bad[0]} (the first row is 0): a whole number of"
-            " generations of selfing is wanted, or for a founder its inbreeding, between 0 and 1."
+            f"pedigree: column '{asked.selfing}' has {given[bad[0]]:g} in row {bad[0]} (the first row is 0):"
+            " a whole number of generations of selfing is wanted, or for a founder its inbreeding, between"
+            " 0 and 1."
         )
     return given
 
@@ -179,7 +182,8 @@ def _take_groups_out(rows: _Rows, numbers: NDArray, asked: Asked) -> tuple[_Rows
         if group not in place:
             near = closest(group, list(known)[:20_000])
             raise DataError(
-                f"pedigree: the genetic group '{group}' stands for nobody's parent in columns '{asked.roles[0]}' and"
+                f"pedigree: the genetic group '{group}' stands for nobody's parent in columns"
+                f" '{asked.roles[0]}' and"
                 f" '{asked.roles[1]}'." + (f"\nThe closest id there is '{near}'." if near else "")
             )
         group_of[place[group]] = k
@@ -190,14 +194,16 @@ def _take_groups_out(rows: _Rows, numbers: NDArray, asked: Asked) -> tuple[_Rows
     if with_parents.any():
         at = int(np.flatnonzero(with_parents)[0])
         raise DataError(
-            f"pedigree: '{known[rows.animal[at]]}' is a genetic group and has parents in row {numbers[at]} (the first row is 0)."
+            f"pedigree: '{known[rows.animal[at]]}' is a genetic group and has parents in row {numbers[at]}"
+            " (the first row is 0)."
         )
     used = set(np.unique(np.concatenate([t[~is_group] for t in taken])).tolist())
     idle = [group for k, group in enumerate(asked.groups) if k not in used]
     if idle:
         raise DataError(
-            f"pedigree: the genetic group{'s' if len(idle) > 1 else ''} {faults.listed([repr(g) for g in idle])} stand"
-            f"{'' if len(idle) > 1 else 's'} for nobody's parent: leave it out of groups=."
+            f"pedigree: the genetic group{'s' if len(idle) > 1 else ''}"
+            f" {faults.listed([repr(g) for g in idle])} stand{'' if len(idle) > 1 else 's'} for nobody's"
+            " parent: leave it out of groups=."
         )
     out = _Rows(rows.animal, parents, rows.labels, taken, rows.sex, rows.sex_labels, rows.selfing)
     keep = np.flatnonzero(~is_group)
@@ -211,7 +217,8 @@ def _without(parent: IntArray, group: IntArray) -> IntArray:
 def _merge_clones(
     rows: _Rows, numbers: NDArray, clone_of: IntArray, asked: Asked
 ) -> tuple[_Rows, NDArray, dict[int, int], IntArray]:
-    """Every clone called by the id of its genotype; clone rows that say nothing of the parents are left out."""
+    """Every clone called by the id of its genotype; clone rows that say nothing of the parents are left
+    out."""
     n = rows.labels.size
     source = np.arange(n, dtype=np.int32)
     given = np.flatnonzero(clone_of >= 0)
@@ -220,8 +227,8 @@ def _merge_clones(
     if clash.size:
         animal = rows.animal[clash[0]]
         raise DataError(
-            f"pedigree: '{texts(rows.labels[[animal]])[0]}' is a clone of two genotypes in column '{asked.clones}':"
-            f" {_names(rows.labels, [clone_of[clash[0]], source[animal]])}."
+            f"pedigree: '{texts(rows.labels[[animal]])[0]}' is a clone of two genotypes in column"
+            f" '{asked.clones}': {_names(rows.labels, [clone_of[clash[0]], source[animal]])}."
         )
     root = source
     for _ in range(64):
@@ -229,8 +236,8 @@ def _merge_clones(
     if not np.array_equal(source[root], root):
         at = int(np.flatnonzero(source[root] != root)[0])
         raise DataError(
-            f"pedigree: column '{asked.clones}' goes round: {_names(rows.labels, [at, int(source[at])])} are clones of one another"
-            " and neither is the genotype. Leave the field of the genotype empty."
+            f"pedigree: column '{asked.clones}' goes round: {_names(rows.labels, [at, int(source[at])])} are"
+            " clones of one another and neither is the genotype. Leave the field of the genotype empty."
         )
     moved = np.flatnonzero(root != np.arange(n))
     copies = dict(zip(moved.tolist(), root[moved].tolist(), strict=True))
@@ -322,7 +329,8 @@ def _assemble(
     asked: Asked,
     library: str,
 ) -> Read:
-    """Codes -> positions: added parents first, then the rows, sorted by generation where the table has an offspring first."""
+    """Codes -> positions: added parents first, then the rows, sorted by generation where the table has an
+    offspring first."""
     n = rows.labels.size
     row_of = _first_rows(rows.animal, n)
     named = np.zeros(n, np.bool_)
@@ -412,7 +420,8 @@ def _places(code: int, rows: _Rows, numbers: NDArray) -> tuple[int, int]:
 def _kept(
     rows: _Rows, numbers: NDArray, at_row: IntArray, names: faults.Names, asked: Asked
 ) -> NDArray[np.float64] | None:
-    """Heterozygosity left by selfing, in the final order; founders may have their inbreeding given instead."""
+    """Heterozygosity left by selfing, in the final order; founders may have their inbreeding given
+    instead."""
     if rows.selfing is None or not rows.selfing.any():
         return None
     given = rows.selfing
@@ -422,9 +431,9 @@ def _kept(
     if bad.size:
         at = int(bad[0])
         raise DataError(
-            f"pedigree: column '{asked.selfing}' has {given[at]:g} for '{names.text(int(rows.animal[at]))}' in row {numbers[at]} (the"
-            " first row is 0), who has parents. A number between 0 and 1 is the inbreeding of a founder; for others write the"
-            " whole number of generations of selfing."
+            f"pedigree: column '{asked.selfing}' has {given[at]:g} for '{names.text(int(rows.animal[at]))}'"
+            f" in row {numbers[at]} (the first row is 0), who has parents. A number between 0 and 1 is the"
+            " inbreeding of a founder; for others write the whole number of generations of selfing."
         )
     kept = np.where(fraction, 1.0 - given, 0.5**given)
     return np.where(at_row >= 0, kept[at_row], 1.0)
