@@ -9,7 +9,6 @@ import numpy as np
 
 from ..errors import DataError, closest
 from . import positive
-from .ids import match
 from .relationship import Relationship, as_relationship
 
 Array = np.ndarray
@@ -191,6 +190,3 @@ def _check_weight(weight: float) -> None:
 
 def _made(k: Array, ids: Array, what: str) -> Relationship:
     return Relationship(ids, None, k, positive.dense_log_determinant(k), np.diag(k).copy(), what)
-
-
-__all__ = ["bend", "blend", "match", "tune"]
