@@ -14,19 +14,19 @@
 | field | y ~ 1 + (1 | geno), residual AR1 (x) AR1 with a nugget | 400 ... 10,000 plots |
 | met | y ~ env + fa(0 + env | vm(geno, G), k=2), residual diag over env | 500 ... 10,000 records |
 
-Every program runs in a process of its own with a time and a memory limit, on both processors unless --threads 1.
-Its data are in memory before its clock starts: the records and the pedigree as data frames, markers and, where it
-asks for one, a dense K.
+Every program runs in a process of its own with a time and a memory limit, on both processors unless
+--threads 1. Its data are in memory before its clock starts: the records and the pedigree as data frames,
+markers and, where it asks for one, a dense K.
 - relationship: A-inverse from the pedigree or G from the markers, by the program (nadiv for sommer)
 - fit: REML, standard errors, BLUPs and, where it has them, prediction error variances, the first time
 - first: import, relationship and fit together
 - warm: median of relationship and fit after the first time
 - CPU: processor time of the whole process, data reading and repeats included; peak: its maximum resident size
-- above best: -2 log restricted likelihood, from the dense V of the components it reports, minus the lowest of the
-  programs, for up to 5,000 records
+- above best: -2 log restricted likelihood, from the dense V of the components it reports, minus the lowest of
+  the programs, for up to 5,000 records
 - x henderson: its first over henderson's
-A peer that fails at a size is not tried at larger ones. Data go to build/bench-data/genetics, results gather in
-build/genetics.json.
+A peer that fails at a size is not tried at larger ones. Data go to build/bench-data/genetics, results gather
+in build/genetics.json; one run at a time.
 """
 
 from __future__ import annotations
@@ -177,10 +177,9 @@ def criteria(folder: Path, results: dict[str, dict[str, Any]]) -> None:
 
 def table(results: dict[str, dict[str, dict[str, Any]]]) -> str:
     """One Markdown table of everything measured."""
-    lines = [
-        "| task | size | program | relationship | fit | first | warm | CPU | peak | above best | x henderson |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ["task", "size", "program", "relationship", "fit", "first", "warm", "CPU", "peak"]
+    columns += ["above best", "x henderson"]
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for name, found in _in_order(results):
         task, size = name.split("_")
         known = [r["from_v"] for r in found.values() if r.get("from_v") is not None]

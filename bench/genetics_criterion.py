@@ -3,8 +3,8 @@
     python bench/genetics_criterion.py FOLDER < components.json
 
 reads a list of {name: number} from standard input and writes the list of -2 log restricted likelihoods,
-(n - p) log 2 pi + log|V| + log|X'V^-1 X| + y'Py: the one number by which all answers can be compared. It knows
-nothing of henderson. V is n x n, so this is for a few thousand records.
+(n - p) log 2 pi + log|V| + log|X'V^-1 X| + y'Py: the one number by which all answers can be compared. It
+knows nothing of henderson. V is n x n, so this is for a few thousand records.
 """
 
 from __future__ import annotations

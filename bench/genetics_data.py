@@ -1,4 +1,4 @@
-"""Data for bench/genetics.py: pedigrees, markers, a field and trials in several environments, from fixed seeds.
+"""Data for bench/genetics.py: pedigrees, markers, a field, trials in several environments; fixed seeds.
 
     python bench/genetics_data.py DIRECTORY TASK SIZE
 
@@ -13,8 +13,8 @@ writes one folder, DIRECTORY/TASK_SIZE, that every program reads:
 | ids.txt | names of the individuals of markers.bin and k.bin |
 | about.json | numbers of rows and individuals, and the components the data were drawn from |
 
-Breeding values are drawn by dropping the alleles of many unlinked loci through the pedigree, each founder allele
-with an effect of its own: given the pedigree their covariance is exactly A, inbreeding included, at any size.
+Breeding values are drawn by dropping the alleles of many unlinked loci through the pedigree, each founder
+allele with an effect of its own: given the pedigree their covariance is exactly A, inbreeding included.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def animal(folder: Path, animals: int, rng: np.random.Generator) -> dict:
 def bivariate(folder: Path, animals: int, rng: np.random.Generator) -> dict:
     """Two traits, genetic correlation 0.5, residual correlation 0.2.
 
-    Every animal with a record has both traits up to 2,000 animals, since some programs drop or impute incomplete
-    records; above that 30 % of the second trait are missing.
+    Every animal with a record has both traits up to 2,000 animals, since some programs drop or impute
+    incomplete records; above that 30 % of the second trait are missing.
     """
     parents, starts, ids, sex = population(animals, rng)
     genetic = np.array([[0.4, 0.5 * np.sqrt(0.4 * 1.2)], [0.5 * np.sqrt(0.4 * 1.2), 1.2]])

@@ -16,8 +16,8 @@ def overlapping(
 ) -> np.ndarray:
     """Parents (n, 2), -1 unknown, of a population with overlapping generations.
 
-    Parents of a generation are drawn from the last 1.3 generations; each dam has one sire per generation. Where it is told
-    who is `male` (n,), sires are and dams are not; otherwise an animal may be both.
+    Parents of a generation are drawn from the last 1.3 generations; each dam has one sire per generation.
+    Where it is told who is `male` (n,), sires are and dams are not; otherwise an animal may be both.
     """
     parents = np.full((generations * size, 2), -1)
     for g in range(1, generations):

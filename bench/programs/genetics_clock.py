@@ -1,9 +1,9 @@
 """How the Python programs of bench/genetics.py are timed, in a process of their own.
 
-JOB.json (first argument) names the folder of the data. They are read before the clock starts; then the import,
-what makes the relationship (A-inverse from the pedigree, G from the markers), and the fit with standard errors and,
-where the program has them, prediction error variances of all effects are timed, each apart. The last line printed is
-the result as JSON.
+JOB.json (first argument) names the folder of the data. They are read before the clock starts; then the
+import, what makes the relationship (A-inverse from the pedigree, G from the markers), and the fit with
+standard errors and, where the program has them, prediction error variances of all effects are timed, each
+apart. The last line printed is the result as JSON.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """torch-openreml: MarginalREML of a composed V, in float64 from its own starting values.
 
-It has no formula: the design matrices are made here, in the clock; and no prediction error variances. Its Newton
-steps are not checked: where the full step fails or does not converge, half and a fifth of it are tried (`eta=`), all
-in the clock.
+It has no formula: the design matrices are made here, in the clock; and no prediction error variances. Its
+Newton steps are not checked: where the full step fails or does not converge, half and a fifth of it are
+tried (`eta=`), all in the clock.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """pyreml: MixedModel.from_dataframe with a dense K, which pyreml takes as a known structure among levels.
 
-A blended K (0.01 added to the diagonal) is given for the genomic model, since G of centred markers has no inverse;
-with one record an individual that is the same model, and 0.01 of the genomic variance is put back into the residual
-afterwards.
+A blended K (0.01 added to the diagonal) is given for the genomic model, since G of centred markers has no
+inverse; with one record an individual that is the same model, and 0.01 of the genomic variance is put back
+into the residual afterwards.
 """
 
 import numpy as np
