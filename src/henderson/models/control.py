@@ -18,22 +18,13 @@ from ..mixed.structured.criterion import Problem
 from ..mixed.structured.parameters import Control
 from ..mixed.structured.start import default_start, moment_sizes
 from .covariance_input import covariance_matrix
-from .parameter_names import RESIDUAL, Names, Row, is_table, table_rows
+from .parameter_names import RESIDUAL, Names, Row
+from .words import Words, is_table, table_rows
 
 _PLAIN = ("id", "diag", "us")
 """Structures whose matrix may be given by one variance or a list of them."""
 _SAME = 1e-8
 _EDGE = 1e-6
-
-
-@dataclass(frozen=True)
-class Words:
-    """The user's arguments, as given."""
-
-    fixed_parameters: Any = None
-    start: Any = None
-    tied: Any = None
-    bounds: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,7 +294,7 @@ def _tie(given: Any, names: Names, out: Read) -> None:
     if given is None:
         return
     if not isinstance(given, Mapping):
-        raise ModelError(f'tied is a mapping such as {{"ar1(row): phi": "ar1(col): phi"}}, not {given!r}.')
+        raise ModelError(f'tied is a mapping such as {{"site1: variance": "site2: variance"}}, not {given!r}.')
     for key, value in given.items():
         multiple, target = _multiple(key, value)
         follower, leader = names.find(str(key), "tied"), names.find(target, "tied")
@@ -474,7 +465,7 @@ def _bound(given: Any, names: Names, out: Read) -> None:
     if given is None:
         return
     if not isinstance(given, Mapping):
-        raise ModelError(f'bounds is a mapping such as {{"ar1(row): phi": (0, 0.95)}}, not {given!r}.')
+        raise ModelError(f'bounds is a mapping such as {{"ar1(row): ar1(row)": (0, 0.95)}}, not {given!r}.')
     for key, value in given.items():
         row = names.only(str(key), "bounds")
         said = names.said(row)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ModelError, closest
 from .labels import Labels
+from .words import is_table
 
 RESIDUAL = "Residual"
 
@@ -21,6 +22,8 @@ def read_covariances(
     A term is named by its group, as `variance_components` prints it; where several terms share a group, by the term's
     text, "(0 + Days | Subject)". A value is a variance, a list of m variances, or an m x m covariance matrix.
     """
+    if given is not None and is_table(given):
+        return _of_table(given, labels, argument)
     if given is not None and not isinstance(given, Mapping):
         raise ModelError(
             f'{argument} is a mapping such as {{"Subject": 600.0, "Residual": 650.0}}, not {given!r}.'
@@ -35,6 +38,44 @@ def read_covariances(
         term = labels.terms[k]
         found[k] = _fits(covariance_matrix(value, key, term.effects, argument), key, term.structure, argument)
     return found, residual
+
+
+def _of_table(
+    given: Any, labels: Labels, argument: str
+) -> tuple[list[np.ndarray | None], float | None]:
+    """The same of a table like `variance_components`, which has all entries of a term."""
+    from .words import table_rows
+
+    known = [(k, term.group, entry) for k, term in enumerate(labels.terms) for entry in term.parameters]
+    matrices = [np.full((len(t.effects), len(t.effects)), np.nan) for t in labels.terms]
+    residual = None
+    for group, name, value in table_rows(given, argument):
+        if group == name == RESIDUAL:
+            residual = _variance(value, argument)
+            continue
+        found = next((each for each in known if (each[1], each[2][0]) == (group, name)), None)
+        if found is None:
+            names = [f"{g}: {entry[0]}" for _, g, entry in known]
+            like = closest(f"{group}: {name}", names)
+            raise ModelError(
+                f"{argument}: this model has no '{name}' of '{group}' (or the table has it twice). "
+                + (f"The closest is '{like}'. " if like else "")
+                + f"It has {', '.join(map(repr, names))}."
+            )
+        known.remove(found)
+        k, _, (_, i, j) = found
+        matrices[k][i, j] = matrices[k][j, i] = value
+    out: list[np.ndarray | None] = []
+    for term, matrix in zip(labels.terms, matrices, strict=True):
+        if np.isnan(matrix).all():
+            out.append(None)
+            continue
+        given_names = [name for name, i, j in term.parameters if np.isnan(matrix[i, j])]
+        if given_names:
+            raise ModelError(f"{argument}: the table has some entries of '{term.group}', not {', '.join(given_names)}.")
+        matrix = np.where(np.isnan(matrix), 0.0, matrix)
+        out.append(_fits(covariance_matrix(matrix, term.group, term.effects, argument), term.group, term.structure, argument))
+    return out, residual
 
 
 def _fits(matrix: np.ndarray, key: str, structure: str, argument: str) -> np.ndarray:

@@ -29,6 +29,7 @@ from .arguments import require_reml
 from .covariance_input import RESIDUAL, read_covariances
 from .labels import Labels, TermLabels, labels_of
 from .mixed_fit import MixedFit
+from .words import Words
 
 
 def lmm(
@@ -60,12 +61,12 @@ def lmm(
     contrasts : coding of fixed factors by column name, for example {"Machine": "sum"}.
     fixed_parameters : what is held, by the names and on the scale of `variance_components`: a term's variance, list of variances
         or covariance matrix, {"Subject": [[600, 10], [10, 35]], "Residual": 650}; parameters of a structure by name,
-        {"vm(animal, A)": {"phi": 0.3}} or {"ar1(row):ar1(col): phi(row)": 0.5}. Where terms share a group, the term's text
+        {"subject": {"rho": 0.3}} or {"ar1(row):ar1(col): ar1(row)": 0.5}. Where terms share a group, the term's text
         names it: {"(0 + x | g)": 2.0}. A table like `variance_components` holds all of it.
     start : where to start from, in the same form.
     tied : parameters equal to others or multiples of them, {"sire: (Intercept)": (0.25, "vm(animal, A): (Intercept)")}; two terms of
         one structure by their groups alone: the covariance of one is then that of the other.
-    bounds : (low, high) of parameters, None where free: {"ar1(row): phi": (0, 0.95), "Residual": (0.1, None)}.
+    bounds : (low, high) of parameters, None where free: {"ar1(row): ar1(row)": (0, 0.95), "Residual": (0.1, None)}.
     verbose : print one line for each iteration.
     residual, variance, relationships : read, and refused until the covariance structures are built.
 
@@ -80,8 +81,8 @@ def lmm(
     """
     parsed = formulas.parse(formula)
     reml = require_reml(reml)
-    if formulas.is_structured(parsed, residual, variance, relationships) or tied is not None or bounds is not None:
-        from .control import Words
+    words = Words(fixed_parameters, start, tied, bounds)
+    if formulas.is_structured(parsed, residual, variance, relationships) or words.name_parameters:
         from .structured import fit_structured, read_input
 
         given = read_input(
@@ -94,7 +95,7 @@ def lmm(
             offset=offset,
             contrasts=contrasts,
         )
-        return fit_structured(formula, given, reml, Words(fixed_parameters, start, tied, bounds), verbose)
+        return fit_structured(formula, given, reml, words, verbose)
     formulas.require_available(parsed)
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)

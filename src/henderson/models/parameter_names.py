@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from ..errors import DataError, FormulaError, ModelError, closest
+from ..errors import ModelError, closest
 from ..mixed.structured.blocks import Block
 from .labels import Labels
 
@@ -28,13 +24,13 @@ class Row:
     @property
     def key(self) -> str:
         """As a user writes it."""
-        return self.group if self.group == self.name else f"{self.group}: {self.name}"
+        return RESIDUAL if self.group == self.name == RESIDUAL else f"{self.group}: {self.name}"
 
 
 class Names:
     """The rows of a model, found by key.
 
-    A key is a group, "vm(animal, A)"; a group and a parameter, "vm(animal, A): phi"; or, where several terms have one group, the
+    A key is a group, "vm(animal, A)"; a group and a parameter, "subject: rho"; or, where several terms have one group, the
     same with the term's text, "(0 + x | g)", in the group's place.
     """
 
@@ -125,44 +121,10 @@ class Names:
         if isinstance(found, Row):
             return found
         rows = self.of_term(found)
-        first = [row for row in rows if row.block.kind != "K"] or rows
+        first = [row for row in rows if row.block.kind != "K" and row.name == RESIDUAL]
+        first = first or [row for row in rows if row.block.kind != "K"] or rows
         if len(first) == 1:
             return first[0]
         if not rows:
             raise ModelError(f"{argument}: '{key}' has no parameters: it is known.")
         raise ModelError(f"{argument}: '{key}' has several parameters: name one of {self.listed(rows)}.")
-
-
-def is_table(given: Any) -> bool:
-    """Whether it is a table like `variance_components`, rather than a mapping from keys to values."""
-    if isinstance(given, Mapping):
-        return {"group", "term", "estimate"} <= set(map(str, given))
-    return hasattr(given, "columns") or hasattr(given, "column_names")
-
-
-def table_rows(given: Any, argument: str) -> list[tuple[str, str, float]]:
-    """group, term and estimate of each row of a table.
-
-    Raises
-    ------
-    ModelError : a table without these columns, or an estimate that is no number.
-    """
-    from .. import frame as frames
-
-    try:
-        table = frames.read(given, ["group", "term", "estimate"])
-    except (FormulaError, DataError) as error:
-        raise ModelError(
-            f"{argument}: a table is one like fit.variance_components, with columns group, term and estimate: {error}"
-        ) from None
-    groups, terms = (
-        [str(factor.levels[code]) for code in factor.values]
-        for factor in (table["group"].factor, table["term"].factor)
-    )
-    estimates = np.asarray(table["estimate"].values, dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(estimates))
-    if bad.size:
-        raise ModelError(
-            f"{argument}: the estimate of {groups[bad[0]]}: {terms[bad[0]]} is {estimates[bad[0]]}, not a number."
-        )
-    return list(zip(groups, terms, map(float, estimates), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..errors import FormulaError, ModelError
 from ..formula.residual import Residual, read_residual
 from ..formula.terms import Formula, VarianceTerm
 from ..frame import Frame
+from ..inference.new_variances import Spoken
 from ..mixed.structured.blocks import blocks_of
 from ..mixed.structured.criterion import Problem, evaluate
 from ..mixed.structured.equations import Equations
@@ -38,10 +40,12 @@ from ..precisions.residual_base import RowPrecision
 from ..sparse.threads import one_blas_thread
 from ..structures import make
 from .bounds import keep_within
-from .control import Words, read_control, start_at
+from .control import read_control, start_at
 from .labels import Labels, TermLabels, labels_of
 from .parameter_names import Names
+from .places import Places, places_of
 from .structured_fit import StructuredFit
+from .words import Words
 
 _COSTLY = 2e8
 """Floating-point operations of a factorisation from which one start must do."""
@@ -65,6 +69,9 @@ class StructuredInput:
     labels: tuple[TermLabels, ...]
     residual: Precision | None
     notes: tuple[str, ...]
+    spoken: Spoken
+    places: tuple[Places, ...] = ()
+    """Of the fields of a residual with a nugget, which are the last of `terms`."""
     dense: StructuredTerm | None = None
     """The only term where its levels have a dense K: `terms` has it without a precision, for `model_of` to choose how it enters."""
 
@@ -139,11 +146,13 @@ def read_input(
         TermLabels(t.block.group, tuple(t.block.effects), t.block.levels, t.block.structure, t.block.text)
         for t in design.structured
     ]
+    places: list[Places] = []
     if spoken is not None and spoken.nugget:
         field, spoken = split_nugget(spoken)
         for each in fields(field, frame, design.rows, design.n):
             raw.append(_of_field(each, design.n))
-            labels.append(_field_labels(each))
+            places.append(places_of(each, field, frame, design.rows, design.n))
+            labels.append(_field_labels(each, places[-1]))
     also = {name: relationships[name] for name in _known_names(spoken)} if relationships else {}
     precision = of_residual(spoken, functions, frame, design.rows, design.n, relationships=_as_relationships(also))
     notes = tuple(
@@ -151,7 +160,10 @@ def read_input(
     )
     if isinstance(precision, RowPrecision):
         precision = absolute(precision)
-    return StructuredInput(design, frame, tuple(raw), tuple(labels), precision, notes, dense)
+    said = Spoken(residual, variance, first_levels=_first_levels(functions, frame, design))
+    return StructuredInput(
+        design, frame, tuple(raw), tuple(labels), precision, notes, said, tuple(places), dense
+    )
 
 
 def _only_dense(terms: tuple[StructuredTerm, ...], residual: Residual | None) -> StructuredTerm | None:
@@ -231,12 +243,14 @@ def _of_field(field: Field, n: int) -> RawTerm:
     rows = np.flatnonzero(field.places >= 0)
     q = field.precision.n
     z = sp.csr_matrix((np.ones(len(rows)), (rows, field.places[rows])), shape=(n, q))
-    return RawTerm(z, q, make("us", 1), field.precision, field.text, (field.section or "(Intercept)",))
+    return RawTerm(z, q, make("us", 1), field.precision, field.text, ("(Intercept)",))
 
 
-def _field_labels(field: Field) -> TermLabels:
-    effect = field.section or "(Intercept)"
-    return TermLabels(field.group, (effect,), range(field.precision.n), "us", field.text)
+def _field_labels(field: Field, places: Places) -> TermLabels:
+    """A field in a section of at(env): has the names of a term of the formula in it."""
+    before = "".join(f"at({name}, {label}):" for name, label in places.section)
+    text = before + field.text.split("):", 1)[1] if before else field.text
+    return TermLabels(before + field.group, ("(Intercept)",), places.levels, "us", text)
 
 
 def fit_structured(
@@ -294,6 +308,7 @@ def fit_structured(
     fit.structure_notes = [*given.notes, *read.notes]
     fit.bounds = [(row.group, row.name, low, high) for row, low, high in read.boxes]
     fit.input = (given, words)
+    fit.spoken, fit.places = given.spoken, given.places
     return fit
 
 
@@ -301,9 +316,11 @@ def refit(fit: StructuredFit, response: np.ndarray) -> StructuredFit:
     """The same model for another response (n,), one value a row of the fit: same design and controls, started from its estimates."""
     assert fit.input is not None
     given, words = fit.input
+    # The residual's precision remembers the size of the response it was made for.
+    given = replace(given, design=replace(given.design, y=response), residual=copy(given.residual))
     return fit_structured(
         fit.labels.formula,
-        replace(given, design=replace(given.design, y=response)),
+        given,
         fit.solution.problem.reml,
         words,
         begun=fit.solution.point.phi,
@@ -320,7 +337,12 @@ def _again(problem: Problem, phi: np.ndarray) -> np.ndarray:
 def climb(problem: Problem, on_step: Any, first: list[np.ndarray] | None = None) -> tuple[Optimum, int, int]:
     """The best optimum from the starts (`first`, or the model's own), how many of them reached it, and how many there were."""
     with problem.system.lock, one_blas_thread():
-        values = [(evaluate(problem, theta), theta) for theta in first or starts(problem)]
+        distinct: list[np.ndarray] = []
+        for theta in first or starts(problem):
+            # What is held leaves starts alike.
+            if not any(np.array_equal(theta, other) for other in distinct):
+                distinct.append(theta)
+        values = [(evaluate(problem, theta), theta) for theta in distinct]
         ranked = sorted(((p.deviance, i) for i, (p, _) in enumerate(values) if p is not None))
         begun = [values[i][1] for _, i in ranked] or [values[0][1]]
         if problem.system.flops > _COSTLY:

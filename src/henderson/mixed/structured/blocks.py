@@ -203,18 +203,27 @@ class Rows(Block):
     def _own(self, t: np.ndarray) -> np.ndarray:
         return np.zeros(0) if self.precision is None else self.precision.natural(t)
 
+    def _constant(self, t: np.ndarray) -> float:
+        return 1.0 if self.precision is None else float(np.exp(-self.precision.log_scale(t)))
+
     def natural(self, c: np.ndarray) -> np.ndarray:
         t, size = self._split(c)
+        size = size * self._constant(t)
         own = self._own(t)
         values = own * size ** self.units[: len(own)]
         return np.append(values, size**2) if self.reports else values
 
     def slopes(self, c: np.ndarray) -> np.ndarray:
+        from ...precisions.residual_base import numerical_slopes
+
         t, size = self._split(c)
+        size = size * self._constant(t)
         out = np.zeros((len(self.names), self.size))
         if self.precision is not None and len(t):
-            k = len(self.precision.parameters)
-            out[:k, : len(t)] = self.precision.natural_slopes(t) * size ** self.units[:k, None]
+            k, residual = len(self.precision.parameters), self.precision
+            out[:k, : len(t)] = residual.natural_slopes(t) * size ** self.units[:k, None]
+            constant = numerical_slopes(lambda v: np.array([residual.log_scale(v)]), t, residual.lower, residual.upper, 1)
+            out[:, : len(t)] -= (self.units * self.natural(c))[:, None] * constant
         if self.owns_scale:
             out[:, -1] = self.units * self.natural(c)
         return out
@@ -229,11 +238,12 @@ class Rows(Block):
             # Variances fix their own ratios; their size is that of any of them.
             t = self.precision.coordinates(own)
             at = int(np.flatnonzero(self.units[:count] == 2)[0])
-            size = float(np.sqrt(own[at] / self.precision.natural(t)[at]))
+            size = float(np.sqrt(own[at] / self.precision.natural(t)[at])) / self._constant(t)
         elif self.precision is None or not count:
             t = np.zeros(self.at.stop - self.at.start)
         else:
             t = self.precision.coordinates(own / size ** self.units[:count])
+            size = size / self._constant(t)
         return np.append(t, np.log(size / self.unit)) if self.owns_scale else t
 
     def typical(self, known: Mapping[int, float]) -> np.ndarray:

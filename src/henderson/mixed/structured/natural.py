@@ -40,12 +40,27 @@ def reported(solution: Solution, effects: list[tuple[str, ...]]) -> list[Reporte
     out += _of_precision(solution, -1, information)
     residual = solution.problem.model.residual
     if residual is None or not residual.has_variances:
-        slope = np.zeros(len(information.covariance))
-        slope[-1] = solution.scale2
+        value, by_phi = _residual_variance(solution)
+        slope = (value * by_phi) @ information.phi_slopes[_at(solution, "R", -1)]
+        slope[-1] += value
         layout = solution.problem.layout
         bound = "P" if layout.log_s2 is None else layout.scale_as
-        out.append(Reported(-1, "R", "Residual", solution.scale2, slope, bound))
+        out.append(Reported(-1, "R", "Residual", value, slope, bound))
     return [replace(row, apart=not _moves(row, information)) for row in out]
+
+
+def _residual_variance(solution: Solution) -> tuple[float, np.ndarray]:
+    """The residual variance, where variance functions are 1 as they are defined, and d log of it / d phi of R. They are calculated
+    with relative to a constant that depends on their parameters (`precisions.base.Precision.log_scale`)."""
+    from ...precisions.residual_base import numerical_slopes
+
+    residual = solution.problem.model.residual
+    at = _at(solution, "R", -1)
+    if residual is None:
+        return solution.scale2, np.zeros(0)
+    t = solution.point.phi[at]
+    slopes = numerical_slopes(lambda v: np.array([residual.log_scale(v)]), t, residual.lower, residual.upper, 1)
+    return solution.scale2 * float(np.exp(-2.0 * residual.log_scale(t))), -2.0 * slopes[0]
 
 
 def _moves(row: Reported, information) -> bool:
@@ -102,12 +117,13 @@ def _of_precision(solution: Solution, k: int, information) -> list[Reported]:
     t = solution.point.phi[at]
     values, slopes = precision.natural(t), precision.natural_slopes(t)
     edges = {i for i, _ in precision.edges(t)}
+    scale2, by_phi = _residual_variance(solution) if k < 0 else (1.0, np.zeros(len(t)))
     out = []
     for i, parameter in enumerate(precision.parameters):
         unit = parameter.unit if k < 0 else 0
-        size = solution.scale2 ** (0.5 * unit)
-        slope = (slopes[i] * size) @ information.phi_slopes[at]
+        size = scale2 ** (0.5 * unit)
         value = float(values[i] * size)
+        slope = (slopes[i] * size + 0.5 * unit * value * by_phi) @ information.phi_slopes[at]
         slope[-1] += 0.5 * unit * value
         used = np.flatnonzero(slopes[i]) + at.start
         variance = unit == 2 and not parameter.name.startswith("cov(")
