@@ -61,16 +61,21 @@ def new_variances(
     Raises
     ------
     DataError : a level that the fit has no variance for; a covariate that is not positive where it must be.
-    NotAvailableError : a known V, and sections at(...), say nothing of new rows.
+    NotAvailableError : a known V says nothing of new rows.
     """
     known = dict(zip(components["term"], components["estimate"], strict=True))
     visits = _visits(spoken)
     terms = parse_variance(spoken.variance) if spoken.variance else ()
+    sections = _sections(spoken)
     names = list(
-        dict.fromkeys([*visits, *(name for term in terms for name in (*term.columns, *term.strata))])
+        dict.fromkeys(
+            [*visits, *sections, *(name for term in terms for name in (*term.columns, *term.strata))]
+        )
     )
     frame = frames.read(data, names) if names else Frame({}, len(fitted))
-    base = _of_visits(visits, known, frame) if visits else np.full(len(fitted), sigma2)
+    base = np.full(len(fitted), sigma2)
+    if visits or sections:
+        base = _of_levels(sections, visits, known, frame)
     for term in terms:
         base = base * _standard_deviations(term, known, spoken.first_levels, frame, fitted) ** 2
     return base
@@ -84,27 +89,39 @@ def _visits(spoken: Spoken) -> tuple[str, ...]:
         )
     if spoken.residual is None:
         return ()
+    from ..formula.residual import KNOWN
     from ..residuals.positions import OWN_VARIANCES
 
     residual = read_residual(spoken.residual)
-    if residual.at:
+    if any(factor.structure == KNOWN for factor in residual.factors):
         raise NotAvailableError(
-            "predict: intervals for new records are not worked out for residuals in sections at(...). "
+            f"predict: the known covariance of {residual.term} says nothing of new records. "
             'Ask for interval="confidence".'
         )
     own = [factor for factor in residual.factors if factor.structure in OWN_VARIANCES]
     return tuple(column.name for column in own[0].columns) if own else ()
 
 
-def _of_visits(visits: tuple[str, ...], known: Mapping[str, float], frame: Frame) -> np.ndarray:
-    (name,) = visits
-    factor = frame[name].factor
-    values = []
-    for level in factor.levels:
-        if f"{name}{level}" not in known:
-            raise DataError(f"predict: the fit has no variance for '{name}' {level}, which it never saw.")
-        values.append(known[f"{name}{level}"])
-    return np.append(values, np.nan)[factor.values]
+def _sections(spoken: Spoken) -> tuple[str, ...]:
+    """Columns of the sections at(...)."""
+    return () if spoken.residual is None else read_residual(spoken.residual).at
+
+
+def _of_levels(
+    sections: tuple[str, ...], visits: tuple[str, ...], known: Mapping[str, float], frame: Frame
+) -> np.ndarray:
+    """The variance of each row's section and visit; NaN where one is missing."""
+    parts = [(":".join(names), _labels(names, frame)) for names in (sections, visits) if names]
+    terms = np.array([":".join(f"{name}{label}" for (name, _), label in zip(parts, row, strict=True)) for row in
+                      zip(*(labels for _, labels in parts), strict=True)], dtype=object)
+    missing = np.any([labels == "" for _, labels in parts], axis=0)
+    out = np.full(len(terms), np.nan)
+    for term in dict.fromkeys(terms[~missing]):
+        if term not in known:
+            raise DataError(f"predict: the fit has no variance for '{term}', which it never saw.")
+        out[terms == term] = known[term]
+    out[missing] = np.nan
+    return out
 
 
 def _labels(columns: tuple[str, ...], frame: Frame) -> np.ndarray:

@@ -126,8 +126,7 @@ def linear_predictor(solution: Solution, rows: Rows, random_effects: bool) -> np
     """offset + X beta^ (+ sum_k Z_k u^_k), (n,)."""
     out = rows.x @ solution.beta + rows.offset
     if random_effects and rows.terms is not None:
-        # The last terms of the solution may be those of a residual: records have no part in them before they are made.
-        for u, term in zip(solution.u, rows.terms, strict=False):
+        for u, term in zip(solution.u, rows.terms, strict=True):
             out += term.z @ u.ravel()
     elif random_effects:
         for u, z, levels in zip(solution.u, rows.z, rows.levels, strict=True):
@@ -150,7 +149,7 @@ def fitted_rows(fit: Predictable) -> Rows:
         design.rows,
         design.n_read,
         fit.library,
-        design.structured,
+        _with_fields(fit, design.structured),
     )
 
 
@@ -201,8 +200,18 @@ def new_rows(
         design.rows,
         design.n_read,
         frame.library,
-        design.structured,
+        _with_fields(fit, design.structured, data, design) if random else None,
     )
+
+
+def _with_fields(
+    fit: Predictable, terms: tuple[StructuredTerm, ...] | None, data: Any = None, design: Design | None = None
+) -> tuple[Any, ...] | None:
+    """The terms of the formula, and behind them those of a residual with a nugget."""
+    of_rows = getattr(fit, "fields", None)
+    if of_rows is None:
+        return terms
+    return (*(terms or ()), *(of_rows() if design is None else of_rows(data, design.rows, design.n)))
 
 
 def _read(data: Any, names: list[str], weights: Any) -> frames.Frame:
@@ -341,9 +350,7 @@ def mean_variance(fit: Predictable, rows: Rows, random_effects: bool = True) -> 
     if not random_effects:
         return np.maximum(np.einsum("ij,jk,ik->i", rows.x, fit.solution.vcov, rows.x), 0.0)
     if rows.terms is not None:
-        z = [term.z for term in rows.terms]
-        more = [None] * (len(fit.solution.u) - len(z))
-        known = fit.solution.prediction_variance_of(rows.x, [*z, *more])  # type: ignore[attr-defined]
+        known = fit.solution.prediction_variance_of(rows.x, [term.z for term in rows.terms])  # type: ignore[attr-defined]
         return known + _unseen_variance(fit, rows.terms)
     return fit.solution.prediction_variance(rows.x, rows.z, rows.levels)
 
@@ -371,6 +378,15 @@ def _prior_variance(fit: Predictable, terms: Sequence[StructuredTerm]) -> np.nda
         each = diagonal[level] * np.einsum("ij,jk,ik->i", coefficients, sigma, coefficients)
         total = total + np.bincount(row, weights=each, minlength=z.shape[0])
     return total
+
+
+def _absent_variance(fit: Predictable, terms: Sequence[Any]) -> np.ndarray | float:
+    """Variance of the fields that rows without a place are in: it is in a new record, and not in its mean."""
+    return sum(
+        sigma[0, 0] * term.absent
+        for term, sigma in zip(terms, fit.solution.covariances, strict=True)
+        if hasattr(term, "absent")
+    )
 
 
 def _half_width(
@@ -403,6 +419,8 @@ def _prediction_half_width(
 ) -> np.ndarray:
     """Of the interval of one new record."""
     total = variance + error
+    if rows.terms is not None:
+        total = total + _absent_variance(fit, rows.terms)
     if not random_effects:
         if rows.terms is not None:
             total = total + _prior_variance(fit, rows.terms) + _unseen_variance(fit, rows.terms)

@@ -166,6 +166,17 @@ def read_input(
     )
 
 
+def _first_levels(functions: tuple[VarianceTerm, ...], frame: Frame, design: Design) -> dict[str, str]:
+    """The level of each ident(...) whose standard deviation is 1."""
+    from ..residuals.layout import product_codes
+
+    return {
+        term.text: str(product_codes(term.columns, frame, design.rows, design.n)[1][0])
+        for term in functions
+        if term.kind == "ident"
+    }
+
+
 def _only_dense(terms: tuple[StructuredTerm, ...], residual: Residual | None) -> StructuredTerm | None:
     if len(terms) != 1 or len(terms[0].factors) != 1 or (residual is not None and residual.nugget):
         return None

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from .. import frame as frames
+from ..errors import FormulaError, ModelError
+from ..frame import Frame
+from ..inference.new_variances import Spoken
 from ..inference.predict import spread
 from ..mixed.structured.natural import Reported, reported
 from ..mixed.structured.solution import Solution
 from .mixed_fit import _NO_LEVERAGE_LEFT, RESIDUALS, MixedFit
+from .places import FieldTerm, Places
 from .saved import input_notes
 
 
@@ -55,6 +59,10 @@ class StructuredFit(MixedFit):
     """residual=, relationships, ties: set by the verb."""
     bounds: list[tuple[str, str, float, float]] = []
     """group, term, low, high of bounds=: set by the verb."""
+    spoken: Spoken | None = None
+    """residual= and variance= as they were written: set by the verb."""
+    places: tuple[Places, ...] = ()
+    """Of the fields of a residual with a nugget, the last of the random terms: set by the verb."""
     input: tuple[Any, Any] | None = None
     """What the model was read from, to fit it again: set by the verb; None for a fit that was loaded."""
 
@@ -125,6 +133,47 @@ class StructuredFit(MixedFit):
     def _fitted(self) -> np.ndarray:
         offset = self.design.offset
         return self.solution.fitted if offset is None else self.solution.fitted + offset
+
+    def fields(self, data: Any = None, rows: np.ndarray | None = None, n: int = 0) -> tuple[FieldTerm, ...]:
+        """The correlated part of a residual with a nugget, on the rows of the fit (data None) or n rows of a new table (`rows` of
+        it, or None for all). Where that table does not have the columns that say a place, its rows have none."""
+        if data is None:
+            assert self.frame is not None
+            return tuple(each.among(self.frame, self.design.rows, self.design.n) for each in self.places)
+        if not self.places:
+            return ()
+        columns = list(self.places[0].columns)
+        sections = [name for name, _ in self.places[0].section]
+        try:
+            frame = frames.read(data, [*columns, *sections]) if columns else None
+        except FormulaError:
+            frame = None
+        if frame is not None:
+            return tuple(each.among(frame, rows, n) for each in self.places)
+        try:
+            frame = frames.read(data, sections) if sections else Frame({}, n)
+        except FormulaError:
+            frame = None
+        return tuple(each.nowhere(frame, rows, n) for each in self.places)
+
+    def error_variances(self, data: Any, fitted: np.ndarray) -> np.ndarray | float:
+        """Variance of the error of a new record at each row of a table (None: of the rows used), before its own weight.
+
+        Raises
+        ------
+        DataError : a level without a variance; NotAvailableError : a known covariance of the residuals, which says nothing of new rows.
+        """
+        if data is None:
+            diagonal = self.solution.residual_diagonal
+            return self.solution.scale2 * (1.0 if diagonal is None else diagonal)
+        if self.spoken is None or not (self.spoken.residual or self.spoken.variance):
+            return self.solution.scale2
+        from ..inference.new_variances import new_variances
+
+        rows = [row for row in self._components if row.group == "Residual"]
+        table = {"term": [row.term for row in rows], "estimate": [row.value for row in rows]}
+        known = dict(zip(table["term"], table["estimate"], strict=True))
+        return new_variances(self.spoken, table, known.get("Residual", self.solution.scale2), data, fitted)
 
     @cached_property
     def _residual_variances(self) -> np.ndarray:
