@@ -87,7 +87,8 @@ def plain(labels: Any, solution: Any) -> list[Component]:
 
 def structured(labels: Any, solution: Any, rows: list[Any]) -> list[Component]:
     """Of `mixed.structured.solution`, from its reported rows."""
-    out, units = [], {}
+    out: list[Component] = []
+    units: dict[tuple[int, str, str], int] = {}
     for k, (term, engine) in enumerate(zip(labels.terms, solution.terms, strict=True)):
         units |= {(k, "T", p.name): p.unit for p in engine.structure.parameters_of(term.effects)}
         if engine.precision is not None:

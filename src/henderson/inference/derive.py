@@ -154,7 +154,7 @@ def interval(estimate: float, error: float, limits: tuple[float, float], level: 
     """Estimate -+ quantile of the normal distribution times the standard error, on the scale of the range, and back."""
     if not np.isfinite(error):
         return np.nan, np.nan
-    half = float(quantile(level, np.inf)) * error
+    half = float(quantile(level, np.array(np.inf))) * error
     low, high = limits
     if np.isfinite(low) and np.isfinite(high):
         a, b = estimate - low, high - estimate

@@ -99,7 +99,7 @@ class Surface:
         value = self.function(made)
         slope = (
             value.slope
-            if self.profiled or self.problem.log_s2 is None and len(value.slope) == len(x)
+            if self.profiled or (self.problem.log_s2 is None and len(value.slope) == len(x))
             else value.slope[:-1]
         )
         return deviance, gradient, value.value, slope

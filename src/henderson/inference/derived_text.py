@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..errors import FormulaError, closest
@@ -119,7 +120,7 @@ def _literal(name: str) -> str:
     """What matches a name, blanks anywhere between its parts."""
     parts = re.findall(r"[\w.]+|[^\w\s]", name)
     out = re.escape(parts[0])
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in pairwise(parts):
         words = re.fullmatch(r"[\w.]+", part) and re.fullmatch(r"[\w.]+", before)
         out += (r"\s+" if words else r"\s*") + re.escape(part)
     return out + (r"(?![\w.])" if re.fullmatch(r"[\w.]+", parts[-1]) else "")

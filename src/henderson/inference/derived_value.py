@@ -143,7 +143,7 @@ def _quotient(name: str, arguments: tuple[Value, ...]) -> tuple[Polynomial, Poly
     (p, q), (r, s) = parts[0], parts[-1]
     found: tuple[Polynomial, Polynomial] | None = None
     if name in ("+", "-"):
-        sign = {(): 1.0 if name == "+" else -1.0}
+        sign: Polynomial = {(): 1.0 if name == "+" else -1.0}
         if q == s:
             found = _plus(p, _times(r, sign)), q
         else:

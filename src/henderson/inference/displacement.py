@@ -50,15 +50,7 @@ def displacement_variogram(
     shape = tuple(len(levels) for levels, _ in codes)
     fields = [_field(codes[0][1], codes[1][1], r, where.groups == g, shape) for g in np.unique(where.groups)]
     most = max_lags or tuple(max(1, (2 * size) // 3) for size in shape)
-    rows, cols, mean, count = [], [], [], []
-    for i in range(min(most[0], shape[0] - 1) + 1):
-        for j in range(min(most[1], shape[1] - 1) + 1):
-            total, n = _at_lag(fields, i, j)
-            if n and (i or j):
-                rows.append(i)
-                cols.append(j)
-                mean.append(total / n)
-                count.append(n)
+    rows, cols, mean, count = by_displacement(fields, most)
     out: dict[str, Any] = {
         where.names[0]: np.array(rows),
         where.names[1]: np.array(cols),
@@ -72,6 +64,24 @@ def displacement_variogram(
         if curve is not None:
             out["model"] = 1.0 - curve
     return out
+
+
+def by_displacement(
+    fields: list[Array], most: tuple[int, ...]
+) -> tuple[list[int], list[int], list[float], list[int]]:
+    """Rows apart, columns apart, semivariance and number of pairs, for displacements up to `most`, over fields of one shape with
+    NaN where there is no plot."""
+    shape = fields[0].shape
+    rows, cols, mean, count = [], [], [], []
+    for i in range(min(most[0], shape[0] - 1) + 1):
+        for j in range(min(most[1], shape[1] - 1) + 1):
+            total, n = _at_lag(fields, i, j)
+            if n and (i or j):
+                rows.append(i)
+                cols.append(j)
+                mean.append(total / n)
+                count.append(n)
+    return rows, cols, mean, count
 
 
 def _field(i: Array, j: Array, r: Array, here: Array, shape: tuple[int, ...]) -> Array:

@@ -130,3 +130,43 @@ class Derived:
         from ..inference.accuracy import accuracy
 
         return give_back(accuracy(self, term), self.library)
+
+    def heritability(
+        self, term: str | None = None, method: str = "standard", basis: str = "entry", level: float = 0.95
+    ) -> Any:
+        """Heritability of the effects of a random term, a row for each effect (environment, trait).
+
+        Parameters
+        ----------
+        term : the term of the genotypes, as in `covariance`; None: the only one of a relationship, vm(...), or the only one.
+        method : "standard", s_g^2 over the variance of a mean of the records of a level: s_g^2 + sum_t s_t^2 / n_t + s_e^2 / n, n the
+            harmonic mean of the records of the levels that have any, and t the other terms that hold the term's grouping
+            (gen:env), n_t the harmonic mean of how many of their levels a level meets; blocks do not count.
+            "cullis", 1 - mean variance of a difference of two BLUPs over that of two levels a priori (2 s_g^2 where levels are
+            independent). "piepho", s_g^2 / (s_g^2 + v / 2), v the mean variance of a difference of two BLUEs; they are those
+            of a second fit with the levels fixed and the other variances estimated again. "oakey", the mean of the eigenvalues of
+            I - G^-1 PEV that are not 0 (up to some thousand levels). Differences are over all pairs of levels with records.
+        basis : "entry", or "plot": of one record, all n being 1 ("standard" alone).
+        level : of the interval.
+
+        Returns
+        -------
+        group, term, method, heritability, std_error, conf_low, conf_high ("standard" alone: delta method, logit scale), variance
+        (s_g^2), mean_variance (what is added to it in the denominator; v of "cullis" and "piepho"), note.
+
+        Raises
+        ------
+        ModelError : no such term, method or basis; levels that cannot be compared, or too many.
+
+        References
+        ----------
+        Cullis, Smith & Coombes (2006) JABES 11, 381-393; Piepho & Moehring (2007) Genetics 177, 1881-1888; Oakey et al. (2006)
+        Theor. Appl. Genet. 113, 809-819; Schmidt et al. (2019) Genetics 212, 991-1008.
+        """
+        from ..inference.heritability import heritability
+        from ..inference.student import require_level
+        from .as_fixed import mean_variance_of_blues
+
+        require_level(level, "heritability")
+        found = heritability(self, term, method, basis, level, mean_variance_of_blues)
+        return give_back(found, self.library)

@@ -112,15 +112,74 @@ class Plots:
         kind: str | None = None,
         **options: Any,
     ) -> Page:
-        """Semivariogram of the residuals of a linear fit, with the curve of the fitted correlation; for gls the whitened
-        residuals beside it. Arguments are those of `fit.variogram` (data, bins, by, max_distance,
-        robust)."""
+        """Semivariogram of the residuals. Of a linear fit: by distance, with the curve of the fitted correlation, for gls the
+        whitened residuals beside it; arguments are those of `fit.variogram` (data, bins, by, max_distance, robust). Of a mixed fit:
+        over the field, by rows and columns apart; `coordinates` are the two columns (those of residual= or of a spatial term where
+        not given), `groups` a column of trials, and data= and max_lags= may be given."""
+        if not hasattr(self._fit, "leverage"):
+            from .lag_surface import draw as surface
+
+            row, col = _two(coordinates)
+            return surface(self._fit, row, col, groups, "pearson" if kind is None else kind, **options)
         from .variogram import draw
 
         return draw(self._fit, coordinates, groups, kind, **options)
+
+    def field(
+        self,
+        row: str | None = None,
+        col: str | None = None,
+        by: str | None = None,
+        kind: str = "response",
+        data: Any = None,
+    ) -> Page:
+        """A field trial plot by plot: response, spatial trend (fitted values where no random term is a function of the place) and
+        residuals.
+
+        row, col : columns of the grid; None takes those of residual= or of a spatial term. by : a column of trials.
+        kind : of the residuals, as in `fit.residuals_as`. data : the table of the fit, where the columns are not in the model.
+        """
+        from .field import draw
+
+        return draw(self._fit, row, col, by, kind, data)
+
+    def correlations(self, term: str | None = None, order: str = "cluster") -> Page:
+        """Heat map of the correlations among the effects of a random term (genetic correlations of environments or traits).
+
+        order : "cluster", like beside like, or "given".
+        """
+        from .correlations import draw
+
+        return draw(self._fit, term, order)
+
+    def loadings(self, term: str | None = None, rotation: str = "principal") -> Page:
+        """Loadings and scores of an fa or rr term as a biplot, and the per cent of variance that the factors explain.
+
+        rotation : "principal", "varimax" or "none".
+        """
+        from .loadings import draw
+
+        return draw(self._fit, term, rotation)
 
     def random_effects(self) -> Page:
         """BLUPs in order with 95 % intervals (from PEV), a panel for each random effect."""
         from .caterpillar import draw
 
         return draw(self._fit)
+
+
+def _two(coordinates: Any) -> tuple[str | None, str | None]:
+    """Row and column of a field.
+
+    Raises
+    ------
+    ModelError : not two names.
+    """
+    if coordinates is None:
+        return None, None
+    if isinstance(coordinates, str) or len(tuple(coordinates)) != 2:
+        from ...errors import ModelError
+
+        raise ModelError("variogram: of a mixed fit coordinates= are two columns, as in ('row', 'col').")
+    row, col = coordinates
+    return row, col
