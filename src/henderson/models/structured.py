@@ -441,6 +441,6 @@ def _precision_notes(solution: Solution, k: int, text: str) -> list[str]:
     if at is None:
         return []
     return [
-        f"{precision.parameters[i].name} of {text} is {said}, on the boundary"
+        f"{precision.parameters[i].name} of {text} is {said}{'' if 'boundary' in said else ', on the boundary'}"
         for i, said in precision.edges(solution.point.phi[at])
     ]

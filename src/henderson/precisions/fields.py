@@ -60,6 +60,7 @@ class Field(Lagged):
             self._take(MaternNu(lags, text), text, (f"range({joined})", f"nu({joined})"))
         else:
             self._take(Distance(kind, lags, text, nu=nu), text, (f"range({joined})",))
+        self.decay = 0 if kind in ("exp", "sph") else None
         self.rows, self.cols = np.tril_indices(n)
         self.walled = self._wall()
         """Whether the box ends where K would be singular to rounding."""

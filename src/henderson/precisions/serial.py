@@ -46,6 +46,7 @@ class Markov(Lagged):
             self._take(OU(lags, text, "", "phi"), text, (text,))
         else:
             self._take(OU(lags, text, "", "range"), text, (f"range({', '.join(names)})",))
+        self.decay = None if kind == "ar1" else 0
         here, before = self.order[1:], self.order[:-1]
         own = np.arange(self.n)
         self.rows = np.concatenate([own, np.maximum(here, before)]).astype(np.int64)

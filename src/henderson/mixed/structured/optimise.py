@@ -44,6 +44,7 @@ _LONGEST = 2.0
 _CHEAP = 6e9
 """Floating-point operations up to which an observed information is worked out inside the iterations."""
 _DIFFERENCE = 1e-5
+_GRADIENT_NOISE = 1e-7
 _FEW = 8
 """Parameters up to which the observed information is preferred to a secant correction."""
 _LATE_OBSERVED = 20
@@ -177,8 +178,13 @@ class _Newton:
             return direction, 0.0
         values, vectors = np.linalg.eigh(hessian[np.ix_(free, free)])
         size = np.abs(values)
+        along = vectors.T @ gradient[free]
         floor = max(EIGENVALUE_FLOOR * size.max(), 1e-300)
-        direction[free] = -(vectors @ ((vectors.T @ gradient[free]) / np.maximum(size, floor)))
+        # Along a slope that the gradient shows beyond its noise a small curvature is used as it is: towards a limit at infinity
+        # both fall off alike, and a floor would make the way there endless.
+        noise = _GRADIENT_NOISE * max(1.0, float(np.abs(along).max()))
+        floors = np.where(np.abs(along) > noise, 1e-6 * floor, floor)
+        direction[free] = -(vectors @ (along / np.maximum(size, floors)))
         return direction, float(-gradient @ direction)
 
     def _slow(self, steps: list[Step], decrease: float) -> bool:

@@ -3,10 +3,14 @@
 theta (free) -> phi (all): phi_i = ratio_i theta_g(i) where parameter i is free (tied ones share a g), and held values; a held
 value that has the unit of the response is divided by the residual standard deviation, since T and K are relative to it. Where
 anything is held in such units, log s2 cannot be profiled out and is the last entry of theta.
+
+The standard deviation sigma of a field and the decay d = 1 / range of its correlation run to infinity and zero together where the
+data show a trend without an end: only sigma^2 d is told. There theta holds sigma / sqrt(1 + 1 / d), which stays finite (`couplings`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,6 +46,7 @@ class Layout:
     scaling : (len(phi),) whether an entry has the unit of the response.
     log_s2 : the residual variance's logarithm where it is held; scale_as : "F" or "B", as `held_as`.
     n_free : entries of theta but for log s2.
+    couplings : (i, j), phi_i is multiplied by sqrt(1 + 1 / phi_j).
     """
 
     parts: tuple[Part, ...]
@@ -56,6 +61,7 @@ class Layout:
     relative: np.ndarray | None = None
     held_as: np.ndarray | None = None
     scale_as: str = "F"
+    couplings: tuple[tuple[int, int], ...] = ()
 
     @property
     def absolute(self) -> np.ndarray:
@@ -84,6 +90,8 @@ class Layout:
         scale = self.root_inverse(theta)
         if scale != 1.0:
             phi[self.absolute] *= scale
+        for i, j in self.couplings:
+            phi[i] *= np.sqrt(1.0 + 1.0 / phi[j])
         return phi
 
     def root_inverse(self, theta: np.ndarray) -> float:
@@ -100,6 +108,11 @@ class Layout:
         if self.estimates_scale:
             fixed = self.absolute
             out[fixed, -1] = -0.5 * self.all(theta)[fixed]
+        if self.couplings:
+            phi = self.all(theta)
+            for i, j in self.couplings:
+                out[i] *= np.sqrt(1.0 + 1.0 / phi[j])
+                out[i] -= out[j] * phi[i] * 0.5 / (phi[j] ** 2 + phi[j])
         return out
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -114,6 +127,9 @@ class Layout:
     def free_of(self, phi: np.ndarray) -> np.ndarray:
         """theta (without log s2) at phi, the first of tied parameters counting."""
         out = np.zeros(self.n_free)
+        phi = np.array(phi, dtype=np.float64)
+        for i, j in self.couplings:
+            phi[i] /= np.sqrt(1.0 + 1.0 / phi[j])
         for i in np.flatnonzero(self.source >= 0)[::-1]:
             out[self.source[i]] = phi[i] / self.ratio[i]
         return out
@@ -202,7 +218,19 @@ def layout(model: Model, control: Control | None = None) -> Layout:
         relative,
         held_as,
         "B" if control.scale_bounded else "F",
+        tuple(_couplings(model, parts, source)),
     )
+
+
+def _couplings(model: Model, parts: tuple[Part, ...], source: np.ndarray) -> Iterator[tuple[int, int]]:
+    where = {(part.kind, part.term): part.at for part in parts}
+    shared = np.bincount(source[source >= 0], minlength=1) > 1
+    for k, term in enumerate(model.terms):
+        if term.precision is None or term.precision.decay is None or term.structure.n_parameters != 1:
+            continue
+        i, j = where["T", k].start, where["K", k].start + term.precision.decay
+        if all(source[a] >= 0 and not shared[source[a]] for a in (i, j)):
+            yield i, j
 
 
 def _leaders(control: Control, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
