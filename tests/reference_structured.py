@@ -19,7 +19,9 @@ import structured_cases as cases
 def ours(name: str) -> dict[str, float]:
     """Our parameters by the case's names; what is not found is left out."""
     table = cases.fit(name).variance_components_columns()
-    found = {(g, t): float(v) for g, t, v in zip(table["group"], table["term"], table["estimate"], strict=True)}
+    found = {
+        (g, t): float(v) for g, t, v in zip(table["group"], table["term"], table["estimate"], strict=True)
+    }
     out = {}
     for par, (group, term) in cases.CASES[name].par.items():
         value = found.get((group, term))

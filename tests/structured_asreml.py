@@ -179,7 +179,7 @@ def lupin_case(term: str, names: dict, more, **options) -> Case:
         },
         lambda d, p: lupins(d, p, more),
         residual="at(site):(1 | ar1(row):ar1(col))",
-        fixed={"siteS3:phi(col)": 0.0},
+        fixed={"Residual: siteS3:phi(col)": 0.0},
         prepare=lupin,
         **options,
     )
@@ -199,7 +199,9 @@ def selfed_maize(d: pd.DataFrame) -> list[tuple]:
     rows = [("Dent", None, None), ("Flint", None, None)]
     rows += [(g, p, p) for g, p in zip(inbreds, ["Dent"] * 5 + ["Flint"] * 5, strict=True)]
     crosses = d[["gen", "male", "female"]].astype(object).drop_duplicates()
-    return rows + [tuple(None if pd.isna(v) else str(v) for v in row) for row in crosses.itertuples(index=False)]
+    return rows + [
+        tuple(None if pd.isna(v) else str(v) for v in row) for row in crosses.itertuples(index=False)
+    ]
 
 
 def maize_pedigree():
@@ -445,7 +447,11 @@ CASES = {
         "yield ~ gen + loc + loc:gen + (1 | row:loc) + (1 | col:loc)",
         {"row": ("row:loc", ONE), "col": ("col:loc", ONE), "R": (RES, RES)},
         lambda d, p: model(
-            y_of(d), "y", "1 + gen * loc", [vc(d, p["row"], "row", "loc"), vc(d, p["col"], "col", "loc")], p["R"]
+            y_of(d),
+            "y",
+            "1 + gen * loc",
+            [vc(d, p["row"], "row", "loc"), vc(d, p["col"], "col", "loc")],
+            p["R"],
         ),
     ),
     "asr_bridges.cucumber_m2": Case(
@@ -585,7 +591,10 @@ CASES = {
         "agridat_gilmour.serpentine.csv",
         "yield ~ gen + col + colcode + rowcode + (1 | col) + (1 | row)",
         {"colf": ("col", ONE), "rowf": ("row", ONE), **grid()},
-        field("1 + gen + col + colcode + rowcode", lambda d, p: [vc(d, p["colf"], "col"), vc(d, p["rowf"], "row")]),
+        field(
+            "1 + gen + col + colcode + rowcode",
+            lambda d, p: [vc(d, p["colf"], "col"), vc(d, p["rowf"], "row")],
+        ),
         residual="(1 | ar1(row):ar1(col))",
         prepare=serpentine,
     ),
@@ -706,6 +715,14 @@ CASES = {
         residual="(1 | ar1(row):ar1(col))",
         verb="gls",
     ),
+    "asr_weiss.incblock": Case(
+        "agridat_weiss.incblock.csv",
+        "yield ~ gen + block",
+        {"R": (RES, RES)},
+        None,
+        verb="lm",
+        note="fixed effects only",
+    ),
     "asr_kenward.cattle_spl": Case(
         "agridat_kenward.cattle.csv",
         "weight ~ day * trt + spl(day) + (1 | day) + (1 | trt:day)",
@@ -745,9 +762,7 @@ CASES = {
         {
             "block": ("block", ONE),
             **{f"v{i + 1}": (RES, f"year{1930 + i}") for i in range(4)},
-            **{
-                f"c{i}{i + 1}": (RES, f"cor(year{1929 + i}, year{1930 + i})") for i in range(1, 4)
-            },
+            **{f"c{i}{i + 1}": (RES, f"cor(year{1929 + i}, year{1930 + i})") for i in range(1, 4)},
         },
         ante,
         residual="ante1(0 + year | block:trt)",
@@ -759,7 +774,11 @@ CASES = {
         "yield ~ trt + year + trt:year + (1 | block) + (1 | block:trt)",
         {"block": ("block", ONE), "bt": ("block:trt", ONE), "R": (RES, RES)},
         lambda d, p: model(
-            y_of(d), "y", "1 + trt * year", [vc(d, p["block"], "block"), vc(d, p["bt"], "block", "trt")], p["R"]
+            y_of(d),
+            "y",
+            "1 + trt * year",
+            [vc(d, p["block"], "block"), vc(d, p["bt"], "block", "trt")],
+            p["R"],
         ),
         prepare=lambda d: harvests(d).assign(year=d["year"].astype(str)),
     ),

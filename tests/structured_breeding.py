@@ -103,11 +103,13 @@ class Example:
     residual: str | None = None
     reliability: Mapping[str, float] | None = None
     x_order: tuple[str, ...] | None = None
+    units: float = 1.0
+    """How many of the last digit the book's own rounding may be off."""
 
     def held(self) -> dict[str, float]:
-        """fixed_parameters=: "group term" of the table of variances -> value; "group" where it has one."""
+        """fixed_parameters=: "group: term" of the table of variances -> value; "group" where it has one."""
         groups = [g for g, _ in self.variances]
-        return {g if groups.count(g) == 1 else f"{g} {t}": v for (g, t), v in self.variances.items()}
+        return {g if groups.count(g) == 1 else f"{g}: {t}": v for (g, t), v in self.variances.items()}
 
 
 def _pedigree(rows) -> pd.DataFrame:
@@ -150,7 +152,11 @@ def animal_model() -> Example:
         {"sex[female]": 3.404, "sex[male]": 4.358},
         {
             "vm(calf, A)": dict(
-                zip(EIGHT, [(v,) for v in (0.098, -0.019, -0.041, -0.009, -0.186, 0.177, -0.249, 0.183)], strict=True)
+                zip(
+                    EIGHT,
+                    [(v,) for v in (0.098, -0.019, -0.041, -0.009, -0.186, 0.177, -0.249, 0.183)],
+                    strict=True,
+                )
             )
         },
         3,
@@ -240,11 +246,11 @@ def two_traits() -> Example:
     g, r = np.array([[20.0, 18.0], [18.0, 40.0]]), np.array([[40.0, 11.0], [11.0, 30.0]])
     x = np.kron(_dummies(d["sex"], SEX), np.eye(2))
     z = np.kron(_dummies(d["calf"], EIGHT), np.eye(2))
-    names = ("traitWWG", "traitPWG")
     wwg = (0.151, -0.015, -0.078, -0.010, -0.270, 0.276, -0.316, 0.244)
     pwg = (0.280, -0.008, -0.170, -0.013, -0.478, 0.517, -0.479, 0.392)
     given = {}
-    for group, s in (("vm(calf, A)", g), (RES, r)):
+    named = (("vm(calf, A)", g, ("trait[WWG]", "trait[PWG]")), (RES, r, ("traitWWG", "traitPWG")))
+    for group, s, names in named:
         given[group, names[0]], given[group, names[1]] = s[0, 0], s[1, 1]
         given[group, f"cov({names[0]}, {names[1]})"] = s[0, 1]
     return Example(
@@ -269,6 +275,12 @@ def two_traits() -> Example:
         ),
         (("vm(calf, A)", EIGHT),),
         residual="us(0 + trait | units)",
+        x_order=(
+            "trait[WWG]:sex[female]",
+            "trait[PWG]:sex[female]",
+            "trait[WWG]:sex[male]",
+            "trait[PWG]:sex[male]",
+        ),
     )
 
 
@@ -404,6 +416,7 @@ def random_regression() -> Example:
             np.full(len(d), 3.710),
         ),
         (("vm(cow, A)", EIGHT), ("cow", own)),
+        units=2.0,  # the book's polynomials have four digits
     )
 
 

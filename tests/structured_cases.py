@@ -70,6 +70,8 @@ def fit(name: str):
     import henderson as hd
 
     options = call(name)
+    if CASES[name].verb == "lm":
+        options.pop("reml")
     return getattr(hd, CASES[name].verb)(options.pop("formula"), frame(name), **options)
 
 

@@ -300,7 +300,11 @@ CASES = {
             d,
             "logDens",
             "1 + sample * C(dilut)",
-            [vc(d, p["block"], "Block"), vc(d, p["sample"], "Block", "sample"), vc(d, p["dilut"], "Block", "dilut")],
+            [
+                vc(d, p["block"], "Block"),
+                vc(d, p["sample"], "Block", "sample"),
+                vc(d, p["dilut"], "Block", "dilut"),
+            ],
             p["Residual"],
         ),
     ),

@@ -223,7 +223,9 @@ def as_frame(k: tuple[list[str], np.ndarray]) -> pd.DataFrame:
 def pedigree_rows(table: pd.DataFrame, animal: str, sire: str, dam: str) -> list[tuple]:
     """Rows (animal, sire, dam) of text or None."""
     clean = lambda v: None if pd.isna(v) else str(int(v)) if isinstance(v, float) else str(v)  # noqa: E731
-    return [(clean(a), clean(s), clean(d)) for a, s, d in zip(table[animal], table[sire], table[dam], strict=True)]
+    return [
+        (clean(a), clean(s), clean(d)) for a, s, d in zip(table[animal], table[sire], table[dam], strict=True)
+    ]
 
 
 def pedigree_frame(rows: list[tuple]) -> pd.DataFrame:
@@ -312,5 +314,3 @@ def us_names(letter: str, group: str, effects: list[str]) -> dict[str, tuple[str
         for j, b in enumerate(effects[: i + 1]):
             out[f"{letter}{i + 1}{j + 1}"] = (group, a if i == j else f"cov({b}, {a})")
     return out
-
-

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import reference_structured as run
 import structured_cases as cases
+import structured_parts as parts
+import structured_twin as tw
 from structured_asreml import PRINTED
 
 LARGE = {"animal_warcolak_A"}
@@ -121,7 +124,9 @@ def plain(term: str) -> str:
 @over([n for n in has("fixed") if not cases.CASES[n].better])
 def test_fixed_effects(name):
     theirs, table = cases.witness(name)["fixed"], cases.fit(name).fixed_effects_columns()
-    ours = {plain(t): (e, s) for t, e, s in zip(table["term"], table["estimate"], table["std_error"], strict=True)}
+    ours = {
+        plain(t): (e, s) for t, e, s in zip(table["term"], table["estimate"], table["std_error"], strict=True)
+    }
     case = cases.CASES[name]
     for term, estimate, error in zip(theirs["name_R"], theirs["estimate"], theirs["std_error"], strict=True):
         mine = ours[plain(term)]  # the files keep the first thirty
@@ -149,3 +154,112 @@ def test_blups(name):
             for mine, expected in zip(named, values, strict=False):
                 assert mine == pytest.approx(expected, abs=5e-4 * scale), (group, level)
     assert compared > 0
+
+
+@over(
+    [
+        "tmb_sleep_ar1",
+        "lme_Machines_pdCompSymm",
+        "som_halfdiallel",
+        "asr_john.alpha_cullisH2",
+        "asr_gilmour.slatehall_m4",
+        "asr_snedecor.asparagus_ante1",
+    ]
+)
+def test_standard_errors_of_parameters_are_those_of_the_observed_information(name):
+    """The curvature of the twin's criterion at our parameters, by differences."""
+    case, par = cases.CASES[name], run.ours(name)
+    keys, at = list(par), np.array(list(par.values()))
+    rows = cases.frame(name)
+
+    def half(z):
+        assert case.dense is not None
+        d = case.dense(rows, dict(zip(keys, z * at, strict=True)))
+        return tw.criterion(d.y, d.x, d.terms, d.r, case.reml) / 2
+
+    error = np.sqrt(np.diag(np.linalg.inv(tw.curvature(half, np.ones(len(at)))))) * np.abs(at)
+    table = cases.fit(name).variance_components_columns()
+    ours = dict(zip(zip(table["group"], table["term"], strict=True), table["std_error"], strict=True))
+    for key, expected in zip(keys, error, strict=True):
+        assert ours[case.par[key]] == pytest.approx(expected, rel=1e-5), key
+
+
+# ------------------------------------------------------------------------------------ predictions that ASReml printed
+
+
+def printed(name: str) -> dict:
+    return cases.witness(name)["asreml"]
+
+
+@over(["asr_cullis.earlygen_m2"])
+def test_predicted_genotypes(name):
+    """BLUE and BLUP together, at the average weed score of the file; ASReml stopped 2e-3 short in its BLUPs."""
+    shown = printed(name)["predict_gen"]
+    weed = parts.read(cases.CASES[name].data)["weed"].mean()
+    rows = pd.DataFrame({"gen": list(shown), "weed": weed})
+    found = cases.fit(name).predict(rows, se=True)
+    for k, row in enumerate(shown.values()):
+        assert found["estimate"][k] == pytest.approx(row["pred"], rel=2e-6)
+        assert found["std_error"][k] == pytest.approx(row["se"], rel=5e-5)
+
+
+@over(["asr_ilri.sheep"])
+def test_predicted_years(name):
+    """At the average covariates of the rows that have an age at weaning, over equal sexes and genotypes."""
+    raw = parts.read(cases.CASES[name].data)
+    raw = raw[raw["weanage"].notna()]
+    dl = raw["damage"].astype(float).clip(2, 8)
+    at = {"weanage": raw["weanage"].mean(), "dl": dl.mean(), "dq": (dl**2).mean()}
+    table = cases.fit(name).emmeans("year", at=at).table
+    for k, (year, (estimate, error)) in enumerate(printed(name)["predict_year"].items()):
+        assert str(table["year"][k]) == year
+        assert table["estimate"][k] == pytest.approx(estimate, abs=2e-6)
+        assert table["std_error"][k] == pytest.approx(error, abs=2e-6)
+
+
+@over(["asr_bridges.cucumber_m2"])
+def test_predicted_cells(name):
+    table = cases.fit(name).emmeans(["loc", "gen"]).table
+    for k in range(len(table["loc"])):
+        estimate, error = printed(name)["predict_loc_gen"][table["loc"][k]][table["gen"][k]]
+        assert table["estimate"][k] == pytest.approx(estimate, abs=0.051)
+        assert table["std_error"][k] == pytest.approx(error, abs=0.0051)
+
+
+@over(["asr_hildebrand_us", "asr_stroup.splitplot"])
+def test_predicted_means(name):
+    factor, key = {"asr_hildebrand_us": ("system", "predict")}.get(name, ("a", "predict_broad"))
+    table = cases.fit(name).emmeans(factor).table
+    for k, (level, (estimate, error)) in enumerate(printed(name)[key].items()):
+        assert table[factor][k] == level
+        assert table["estimate"][k] == pytest.approx(estimate, abs=0.0051)
+        assert table["std_error"][k] == pytest.approx(error, abs=5.1e-5 if factor == "system" else 0.0051)
+
+
+@over(["asr_weiss.incblock"])
+def test_adjusted_means_of_incomplete_blocks(name):
+    table = cases.fit(name).emmeans("gen").table
+    shown = printed(name)["predict"]
+    ours = {
+        str(g): (e, s) for g, e, s in zip(table["gen"], table["estimate"], table["std_error"], strict=True)
+    }
+    for gen, (estimate, error) in shown.items():
+        assert ours[gen] == (pytest.approx(estimate, abs=0.0051), pytest.approx(error, abs=5.1e-5))
+
+
+@over(["asr_besag.triticale_wald"])
+def test_sequential_wald_statistics(name):
+    """ASReml's stand at a residual of 12391, where the optimum has 12401.6; the correlations it had are not printed."""
+    table = cases.fit(name).anova(type=1)
+    for term, df, f in zip(table["term"], table["df"], table["statistic"], strict=True):
+        printed_df, wald = printed(name)["wald"][term]
+        assert df == printed_df
+        assert df * f == pytest.approx(wald, rel=0.01), term
+
+
+@over(["lmms_oats"])
+def test_mean_variance_of_differences_of_genotypes(name):
+    """vBLUE of agridat's john.alpha page: Cullis, Smith & Coombes (2006)."""
+    shown = cases.witness("asr_john.alpha_cullisH2")["asreml"]["vblue"]
+    error = np.asarray(cases.fit(name).pairs("gen", adjust="none").table["std_error"], float)
+    assert np.mean(error**2) == pytest.approx(shown, rel=2e-7)

@@ -67,7 +67,9 @@ def tmb(name: str, e: dict) -> dict:
     s2 = None if e["sigma"] is None else e["sigma"] ** 2
     kind = name.removeprefix("tmb_")
     m = len(sd)
-    if cor is not None and len(cor) < m and kind != "Wheat2_exp":  # the file keeps eight rows of a correlation matrix; theta has all
+    if (
+        cor is not None and len(cor) < m and kind != "Wheat2_exp"
+    ):  # the file keeps eight rows of a correlation matrix; theta has all
         cor = correlation_of(kind, np.array(list(e["internal_par"].values()), float), m)
     variances = {f"R{i + 1}": v**2 for i, v in enumerate(sd)}
     if kind == "sleep_us":
@@ -94,7 +96,10 @@ def tmb(name: str, e: dict) -> dict:
         return {"variance": float(np.exp(2 * t[0])), "range": float(np.exp(t[1])), "Residual": s2}
     if kind == "besagmet_rr1":
         sign = np.sign(np.array(cor[0]))
-        return {**{f"l{i + 1}": float(v * g) for i, (v, g) in enumerate(zip(sd, sign, strict=True))}, "Residual": s2}
+        return {
+            **{f"l{i + 1}": float(v * g) for i, (v, g) in enumerate(zip(sd, sign, strict=True))},
+            "Residual": s2,
+        }
     raise KeyError(name)
 
 
@@ -106,7 +111,12 @@ def lme(name: str, e: dict) -> dict:
         b = g["Block"]
         return {"block": b[0, 0], "sample": b[1, 1], "dilut": b[7, 7], "Residual": s2}
     if kind.startswith("BodyWeight"):
-        return {**lower("G", g["Rat"]), "range": e["cor_par"][0], "power": e["var_par"]["power"], "Residual": s2}
+        return {
+            **lower("G", g["Rat"]),
+            "range": e["cor_par"][0],
+            "power": e["var_par"]["power"],
+            "Residual": s2,
+        }
     if kind.startswith("Machines"):
         w = g["Worker"]
         return {"variance": w[0, 0], "rho": w[0, 1] / w[0, 0], "Residual": s2}
@@ -198,7 +208,10 @@ def others(name: str, e: dict) -> dict:
     if name == "gwas_gemma_wheat_X2":
         return dict(e["recomputed_null"]["par"])
     if name == "gwas_gemma_wheat_mv12":
-        g, r = e["null"]["REMLE estimate for Vg in the null model"], e["null"]["REMLE estimate for Ve in the null model"]
+        g, r = (
+            e["null"]["REMLE estimate for Vg in the null model"],
+            e["null"]["REMLE estimate for Ve in the null model"],
+        )
         return {
             **dict(zip(("G11", "G21", "G22"), (*g[0], *g[1]), strict=True)),
             **dict(zip(("R11", "R21", "R22"), (*r[0], *r[1]), strict=True)),
@@ -384,7 +397,12 @@ def main(only: list[str]) -> None:
             par = (asreml if name.startswith("asr") else read)(name, e)
         par = {k: float(v) for k, v in par.items()}
         runs = runs_of(name, e)
-        if par and case.dense is not None and not case.cannot and (not runs or e.get("sigma", 1.0) == 2.0**-13):
+        if (
+            par
+            and case.dense is not None
+            and not case.cannot
+            and (not runs or e.get("sigma", 1.0) == 2.0**-13)
+        ):
             # glmmTMB without a residual keeps one of 1.5e-8 and is then 1e-5 to 4e-4 off its own likelihood
             said = dict(runs)
             runs = {"twin at the program's parameters": -cases.criterion_of(name, par) / 2}
@@ -407,7 +425,9 @@ def main(only: list[str]) -> None:
             "asreml": e.get("asreml_printed"),
             "notes": source.get("notes"),
         }
-        (HERE / f"{name}.json").write_text(json.dumps({k: v for k, v in record.items() if v}, indent=1) + "\n")
+        (HERE / f"{name}.json").write_text(
+            json.dumps({k: v for k, v in record.items() if v}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":
