@@ -66,6 +66,9 @@ class Precision(ABC):
     upper: np.ndarray
     has_variances: bool = False
     places: np.ndarray | None = None
+    decay: int | None = None
+    """The coordinate that is proportional to 1 / range near 0, where K's variogram is linear: there the variance of the term and the
+    range grow together, and only their ratio is told by data."""
     classes: np.ndarray | None = None
     separable: bool = True
     holds_scale: bool = False
