@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
@@ -158,6 +159,7 @@ def read_input(
     notes = tuple(
         f"{what}: {text}" for what, text in (("residual", residual), ("variance", variance)) if text is not None
     )
+    notes += tuple(f"{name}: {_what(each)}" for name, each in {**known, **_as_relationships(also)}.items())
     if isinstance(precision, RowPrecision):
         precision = absolute(precision)
     said = Spoken(residual, variance, first_levels=_first_levels(functions, frame, design))
@@ -207,6 +209,11 @@ def _as_relationships(given: Mapping[str, Any]) -> dict[str, Any]:
     from ..genetics.relationship import as_relationship
 
     return {name: as_relationship(value, name) for name, value in given.items()}
+
+
+def _what(known: Any) -> str:
+    """A relationship in a few words, numbers with commas."""
+    return re.sub(r"\d{4,}", lambda found: f"{int(found[0]):,}", known.what)
 
 
 def _read(data, needed, text, residual, functions, variance, several) -> Frame:
@@ -385,13 +392,14 @@ def status_of(fit: StructuredFit, optimum: Optimum, agreed: int, tried: int) -> 
     notes = []
     for k, term in enumerate(labels.terms):
         structure = solution.terms[k].structure
-        names = [p.name for p in structure.parameters_of(term.effects)]
         at = next((p.at for p in solution.problem.layout.parts if (p.kind, p.term) == ("T", k)), None)
-        if at is not None and np.all(solution.problem.layout.source[at] >= 0):
+        if at is not None:
+            rows = [row for row in fit._reported if (row.kind, row.term) == ("T", k)]
             for i, said in structure.edges(solution.point.phi[at]):
-                notes.append(f"{names[i]} in {term.text} is {said}, on the boundary")
-        notes += _precision_notes(solution, k, term.text)
-    notes += _precision_notes(solution, -1, "the residual")
+                if rows[i].bound != "F":
+                    notes.append(f"{rows[i].name} in {term.text} is {said}, on the boundary")
+        notes += _precision_notes(fit, k, term.text)
+    notes += _precision_notes(fit, -1, "the residual")
     notes += _bound_notes(fit)
     edges = bool(notes)
     notes += _identifiability(fit)
@@ -432,7 +440,8 @@ def _identifiability(fit: StructuredFit) -> list[str]:
     return out
 
 
-def _precision_notes(solution: Solution, k: int, text: str) -> list[str]:
+def _precision_notes(fit: StructuredFit, k: int, text: str) -> list[str]:
+    solution = fit.solution
     precision = solution.terms[k].precision if k >= 0 else solution.problem.model.residual
     if precision is None:
         return []
@@ -440,7 +449,9 @@ def _precision_notes(solution: Solution, k: int, text: str) -> list[str]:
     at = next((p.at for p in solution.problem.layout.parts if (p.kind, p.term) == (kind, k)), None)
     if at is None:
         return []
+    rows = [row for row in fit._reported if (row.kind, row.term) == (kind, k)]
     return [
         f"{precision.parameters[i].name} of {text} is {said}{'' if 'boundary' in said else ', on the boundary'}"
         for i, said in precision.edges(solution.point.phi[at])
+        if rows[i].bound != "F"
     ]
