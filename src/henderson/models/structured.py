@@ -30,7 +30,7 @@ from ..mixed.structured.optimise import Optimum, optimise
 from ..mixed.structured.parameters import Control, layout
 from ..mixed.structured.rotation import rotated
 from ..mixed.structured.solution import Solution
-from ..mixed.structured.start import default_start, starts
+from ..mixed.structured.start import REDUCED, default_start, starts
 from ..mixed.verdict import Status
 from ..precisions import of_term
 from ..precisions.base import Precision
@@ -48,8 +48,9 @@ from .places import Places, places_of
 from .structured_fit import StructuredFit
 from .words import Words
 
-_COSTLY = 2e8
-"""Floating-point operations of a factorisation from which one start must do."""
+_COSTLY, _COSTLY_REDUCED = 3e7, 2e9
+"""Floating-point operations of a factorisation from which one start must do: factor-analytic terms, whose optima are many, are worth
+more."""
 _SAME = 1e-3
 """Two optima of criteria closer than this are one."""
 
@@ -363,7 +364,8 @@ def climb(problem: Problem, on_step: Any, first: list[np.ndarray] | None = None)
         values = [(evaluate(problem, theta), theta) for theta in distinct]
         ranked = sorted(((p.deviance, i) for i, (p, _) in enumerate(values) if p is not None))
         begun = [values[i][1] for _, i in ranked] or [values[0][1]]
-        if problem.system.flops > _COSTLY:
+        reduced = any(t.structure.name in REDUCED for t in problem.model.random)
+        if problem.system.flops > (_COSTLY_REDUCED if reduced else _COSTLY):
             begun = begun[:1]
         found: list[Optimum] = []
         for theta in begun:

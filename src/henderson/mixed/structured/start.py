@@ -19,7 +19,7 @@ from .parameters import layout as layout_of
 
 _LEAST_RESIDUAL = 1e-2
 _FIRST_STEPS = 4
-_REDUCED = ("fa", "rr")
+REDUCED = ("fa", "rr")
 """Structures that cannot be started from independent effects: loadings of zero are a saddle."""
 
 
@@ -81,7 +81,7 @@ def pack(problem: Problem, sizes: list[np.ndarray], residual: float, covariances
 def starts(problem: Problem) -> list[np.ndarray]:
     """Where to start from, the best guess first: several where the criterion is known to have more than one optimum."""
     first = default_start(problem)
-    reduced = [k for k, t in enumerate(problem.model.random) if t.structure.name in _REDUCED]
+    reduced = [k for k, t in enumerate(problem.model.random) if t.structure.name in REDUCED]
     out = [first]
     if reduced:
         out = _factor_starts(problem, reduced)
