@@ -67,6 +67,23 @@ class StructuredFit(MixedFit):
     """What the model was read from, to fit it again: set by the verb; None for a fit that was loaded."""
 
     @cached_property
+    def recorded(self) -> tuple[int, ...]:
+        """How many levels of each random term have a record; -1 where it is not known."""
+        if self._saved is not None:
+            return getattr(self.solution, "recorded", (-1,) * len(self.labels.terms))
+        counts = []
+        for term in (*(self.design.structured or ()), *self.fields()):
+            z = term.z
+            counts.append(len(np.unique(z.indices[z.data != 0] // term.block.m)))
+        return tuple(counts)
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation, where variance functions are 1; 1 where residuals have variances of their own."""
+        residual = next((row for row in self._components if row.group == row.term == "Residual"), None)
+        return float(np.sqrt(self.solution.scale2 if residual is None else residual.value))
+
+    @cached_property
     def _reported(self) -> list[Reported]:
         return reported(self.solution, [t.effects for t in self.labels.terms])
 

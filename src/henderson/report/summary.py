@@ -65,6 +65,10 @@ def five_numbers(title: str, numbers: list[str]) -> str:
 
 
 def _random(fit: Any) -> str:
+    if hasattr(fit, "recorded"):
+        from .structured_summary import structured_random
+
+        return structured_random(fit)
     groups, names, variances, correlations = ["Groups"], ["Name"], [], [["Corr"]]
     width = max((len(t.effects) for t in fit.labels.terms if t.structure == "us"), default=1)
     correlations += [[""] for _ in range(width - 2)]
