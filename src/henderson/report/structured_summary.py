@@ -48,10 +48,10 @@ def structured_random(fit: Any) -> str:
             mine = [row for row in mine if row not in covariances]
         plain += mine
     parts = ["Covariance parameters:"]
-    if plain:
-        parts += _listed(plain)
     for lines in matrices:
         parts += lines
+    if plain:
+        parts += _listed(plain)
     if hidden:
         parts.append(f"{'; '.join(hidden)}: see fit.variance_components.")
     marks = sorted({row.mark for row in rows if row.mark}, key=list(_BOUNDS).index)
@@ -100,7 +100,7 @@ def _numbers(values: list[float]) -> list[str]:
     """Four digits of each where they are of many sizes; a common number of decimals where they are not; nothing for NaN."""
     numbers = np.asarray(values, dtype=np.float64)
     finite = np.abs(numbers[np.isfinite(numbers) & (numbers != 0)])
-    if len(finite) and finite.max() > 1e4 * finite.min():
+    if len(finite) and finite.max() > 1e3 * finite.min():
         texts = [f"{v:.4g}" for v in numbers]
     else:
         texts = column(_rounded(numbers))
@@ -108,12 +108,12 @@ def _numbers(values: list[float]) -> list[str]:
 
 
 def _rounded(numbers: np.ndarray) -> np.ndarray:
-    """Rounded to four digits of the median size, two at least of the smallest."""
+    """Rounded to four digits of the median size, three at least of the smallest."""
     finite = np.abs(numbers[np.isfinite(numbers) & (numbers != 0)])
     if not len(finite):
         return numbers
     middle, least = int(np.floor(np.log10(np.median(finite)))), int(np.floor(np.log10(finite.min())))
-    return np.round(numbers, max(3 - middle, 1 - least, 0))
+    return np.round(numbers, max(3 - middle, 2 - least, 0))
 
 
 def _factor_table(fit: Any, k: int, rows: list[_Row]) -> list[str]:
