@@ -72,7 +72,7 @@ def test_the_criterion_and_its_optimum_are_those_of_dense_algebra(name, reml):
     )
     h = 1e-5
     for key in found:
-        if bounds[key] == "P":
+        if bounds[key] in "PU":
             up, down = {**found, key: found[key] + h}, {**found, key: found[key] - h}
             slope = (_dense(table, name, up, reml, power)[0] - _dense(table, name, down, reml, power)[0]) / (
                 2 * h

@@ -249,7 +249,7 @@ class FittedResidual:
             bounds.append("P" if self._criterion.s2 is None else "F")
         flat = self._touched_by_flat(jacobian)
         errors = [
-            float(np.sqrt(max(v, 0.0))) if bound == "P" and not is_flat else float("nan")
+            float(np.sqrt(max(v, 0.0))) if bound in "PU" and not is_flat else float("nan")
             for v, bound, is_flat in zip(spread, bounds, flat, strict=True)
         ]
         return {"term": names, "estimate": list(map(float, values)), "std_error": errors, "bound": bounds}
@@ -261,7 +261,11 @@ class FittedResidual:
         return along > 1e-6 * np.abs(jacobian).max(axis=1)
 
     def _bound(self, j: int) -> str:
-        return "F" if self.held_parameters[j] else "B" if j in self.edges else "P"
+        if self.held_parameters[j]:
+            return "F"
+        parameter = self.covariance.parameters[j]
+        variance = parameter.unit == 2 and not parameter.name.startswith("cov(")
+        return "B" if j in self.edges else "P" if variance else "U"
 
     @cached_property
     def held_parameters(self) -> np.ndarray:

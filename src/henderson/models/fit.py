@@ -159,8 +159,9 @@ class Fit(Questions):
         """group, term, estimate, std_error, bound: variances and covariances of random effects, parameters of the
         residuals' covariance on their natural scale, the residual variance last.
 
-        `bound` is "P" (inside its range), "B" (on the boundary; no standard error) or "F" (held by the user), as ASReml
-        marks them.
+        `bound` is "P" (a variance inside its range), "U" (a covariance, correlation, loading or range inside its own), "B" (on
+        the boundary, or at a bound of the user's; no standard error), "F" (held by the user) or "C" (tied to another), as
+        ASReml marks them.
         """
         return give_back(self.variance_components_columns(), self.library)
 

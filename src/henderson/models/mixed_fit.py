@@ -215,7 +215,7 @@ class MixedFit(Derived, Fit):
         out: dict[str, list] = {"group": [], "term": [], "estimate": [], "std_error": [], "bound": []}
 
         def add(group: str, term: str, estimate: float, slope: np.ndarray, bound: str) -> None:
-            error = float(np.sqrt(max(slope @ covariance @ slope, 0.0))) if bound == "P" else float("nan")
+            error = float(np.sqrt(max(slope @ covariance @ slope, 0.0))) if bound in "PU" else float("nan")
             for key, value in zip(out, (group, term, float(estimate), error, bound), strict=True):
                 out[key].append(value)
 
@@ -231,7 +231,7 @@ class MixedFit(Derived, Fit):
             singular = singular_pairs(sigma, factor @ factor.T)
             for name, i, j in term.parameters:
                 at_edge = sigma[i, i] == 0.0 or sigma[j, j] == 0.0 or bool(singular[i, j])
-                bound = "F" if held is not None else "B" if at_edge else "P"
+                bound = "F" if held is not None else "B" if at_edge else "P" if i == j else "U"
                 add(term.group, name, sigma[i, j], slopes[:, i, j], bound)
         slope = np.zeros(len(covariance))
         slope[-1] = self.solution.scale2

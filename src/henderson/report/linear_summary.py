@@ -58,7 +58,7 @@ def _covariance(fit: Any) -> str:
         ["Parameter", *parts["term"]],
         ["Estimate", *column(parts["estimate"])],
         ["Std. Error", *column(parts["std_error"])],
-        ["", *("" if bound == "P" else bound for bound in parts["bound"])],
+        ["", *("" if bound in "PU" else bound for bound in parts["bound"])],
     ]
     return "\n".join(
         ["Covariance of the residuals:", *(f" {line}".rstrip() for line in table(columns, {0, 3}))]
