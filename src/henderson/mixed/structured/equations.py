@@ -288,7 +288,9 @@ class Equations:
         """R^-1 v at the last factorisation."""
         return v if self._rinv is None else np.asarray(self._rinv @ v)
 
-    def _factorise(self, values: Values) -> Pivots | None:
+    def assemble(self, values: Values) -> None:
+        """Put C~ at `values` into the panels, not factorised."""
+        self._values, self._inverted = None, None
         self._weigh(values)
         panels = self._panels
         panels[:] = 0.0
@@ -302,6 +304,10 @@ class Equations:
         for k, places in enumerate(self._border_places):
             panels[places] = self._scaled_border(k, values.factors[k]).ravel()
         panels[self._corner_places] = self._corner[self._corner_index]
+
+    def _factorise(self, values: Values) -> Pivots | None:
+        self.assemble(values)
+        panels = self._panels
         if sparse.factor(self.symbolic, panels, threads=self._threads) >= 0:
             return None
         pivots = sparse.diagonal(self.symbolic, panels)
