@@ -83,17 +83,24 @@ def grid_of(
     return grid
 
 
-def _coordinates(fit: Any, asked: str) -> tuple[str, str, str | None]:
-    """Row and column of the residual, else of the terms over two columns of numbers; and the column of the sections."""
+def _spoken(fit: Any) -> Any:
+    """residual= as it was written, read; None where there was none."""
     from ..formula.residual import read_residual
 
     text = next((n[len("residual: ") :] for n in fit.model_notes if n.startswith("residual: ")), None)
-    if text is not None:
-        spoken = read_residual(text)
-        names = [c.name for factor in spoken.factors for c in factor.columns]
-        if len(names) == 2:
-            by = spoken.at[0] if spoken.at else (spoken.groups[0] if spoken.groups else None)
-            return names[0], names[1], by
+    return None if text is None else read_residual(text)
+
+
+def _names(spoken: Any) -> list[str]:
+    return [c.name for factor in spoken.factors for c in factor.columns]
+
+
+def _coordinates(fit: Any, asked: str) -> tuple[str, str, str | None]:
+    """Row and column of the residual, else of the terms over two columns of numbers; and the column of the sections."""
+    spoken = _spoken(fit)
+    if spoken is not None and len(_names(spoken)) == 2:
+        row, col = _names(spoken)
+        return row, col, next(iter((*spoken.at, *spoken.groups)), None)
     for term in getattr(fit.design, "structured", None) or ():
         kinds = {f.kind for f in term.factors}
         mine = _columns(term)
@@ -149,11 +156,12 @@ def _text(value: Any) -> str:
 def spatial_terms(fit: Any, grid: FieldGrid) -> list[int]:
     """Random terms that are functions of the place alone: spatial terms, splines, rows and columns; and the correlated part of a
     residual with a nugget."""
-    blocks = [t.block for t in fit.design.structured] if is_structured(fit) else list(fit.design.blocks)
-    found = [
-        k for k, block in enumerate(blocks) if block.factors and set(block.factors) <= {grid.row, grid.col}
-    ]
-    return found + list(range(len(blocks), len(fit.labels.terms)))
+    if is_structured(fit):
+        names = [_columns(term) for term in fit.design.structured]
+    else:
+        names = [tuple(block.factors) for block in fit.design.blocks]
+    found = [k for k, mine in enumerate(names) if mine and set(mine) <= {grid.row, grid.col}]
+    return found + list(range(len(names), len(fit.labels.terms)))
 
 
 def contribution(fit: Any, terms: list[int]) -> Array:
@@ -204,11 +212,11 @@ def _model(fit: Any, grid: FieldGrid, table: dict[str, Any]) -> Array | None:
     """The residual's correlation at the lags, where it is a product over evenly spaced rows and columns."""
     if not is_structured(fit):
         return None
-    structure = getattr(fit.solution.problem.model.residual, "structure", None)
-    layout = getattr(structure, "layout", None)
-    if structure is None or layout is None or not hasattr(structure, "correlation_at"):
+    structure: Any = getattr(fit.solution.problem.model.residual, "structure", None)
+    spoken = _spoken(fit)
+    if spoken is None or not hasattr(structure, "correlation_at"):
         return None
-    names = tuple(name for f in layout.factors for name in f.names)
+    names = _names(spoken)
     even = all(
         v.dtype.kind == "f" and (len(v) < 3 or np.ptp(np.diff(v)) <= 1e-9 * np.ptp(v))
         for v in (grid.rows, grid.cols)

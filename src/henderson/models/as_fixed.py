@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _of_structured(fit: Any, group: Group, levels: Array) -> tuple[int, Array, M
     if old.root_weights is not None:
         z = z * old.root_weights[:, None]
     x = np.column_stack([old.x[places], z])
-    model = standardise(x, old.y[places], None, None, tuple(raw), old.residual)
+    model = standardise(x, old.y[places], None, None, tuple(raw), copy(old.residual))
     log_s2 = fit.solution.problem.log_s2
     if log_s2 is not None:
         # Of a residual that is known with its scale.
