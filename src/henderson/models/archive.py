@@ -10,11 +10,14 @@
 | spec | the design's record: levels, contrasts and knots that make the columns from a new table |
 | library | of the tables to give back |
 | status | verdict, predicted_decrease, iterations, notes |
-| kind | "mixed" (lmm) or "linear" (lm, gls) |
+| kind | "mixed" (lmm), "structured" (lmm with structures, relationships or a residual) or "linear" (lm, gls) |
 | problem | (mixed) reml, log_s2, held (which terms have their covariance held) |
 | coordinates | (mixed) n, y_scale, log_weights |
 | rows | n_dropped, note, model notes |
 | solution | (linear) n, rss, scale2, deviance, total, reml, scale_known |
+| problem | (structured) also parts, couplings, n_free: what is where in phi; dense, absent, s2, deviance, information |
+| structures, residual | (structured) of each term q, options, coordinates, parameters of K; parameters of R |
+| components, recorded, spoken, places | (structured) rows of variance_components; levels with records; residual= and variance=; of a field |
 | residual | (gls) n_parameters and the table of the parameters of the residuals' covariance |
 | arrays | the names of all arrays |
 
@@ -29,6 +32,10 @@
 | average_information | (k, k) | the optimiser's last, for degrees of freedom where it is used (docs/theory.md) |
 | beta, root, robust | (linear) (p,), (p, p), (p, p): coefficients, R, and a sandwich covariance where asked for |
 | vcov_slopes, parameter_covariance | (gls) (r, p, p), (r, r): for degrees of freedom |
+| equations, equation_rows, equation_cols | (structured) (e,): entries of C at the estimates, no response; absent where they are too many |
+| phi, source, ratio, held, scaling, relative, held_as | (structured) as `mixed.structured.parameters.Layout` |
+| b, beta, vcov, u_K, pev_K, prior_K, lift_K, alone_K | (structured) solutions, Var(beta^), BLUPs, PEV, diagonal of K, see `mixed.structured` |
+| components, component_slopes, parameter_covariance, vcov_slopes, phi_slopes, regular, flat | (structured) see `mixed.structured.information` |
 | residual_quantiles, aliases | (5,), (p, dropped) | for the summary; to refuse rows that are not estimable |
 
 Everything else is computed from these, so that a loaded fit says the same as the saved one to the last digit.
@@ -49,14 +56,15 @@ import numpy as np
 
 from .. import __version__
 from ..errors import DataError
-from . import archive_linear, archive_mixed
+from . import archive_linear, archive_mixed, archive_structured
 from .archive_shared import Arrays
 from .linear_fit import LinearFit
 from .mixed_fit import MixedFit
+from .structured_fit import StructuredFit
 
 FORMAT = "henderson-fit"
 VERSION = 1
-_KINDS: dict[str, Any] = {"mixed": archive_mixed, "linear": archive_linear}
+_KINDS: dict[str, Any] = {"mixed": archive_mixed, "linear": archive_linear, "structured": archive_structured}
 _TYPES = {np.dtype(t).str for t in ("<f8", "<i8", "<i4")}
 
 
@@ -71,7 +79,7 @@ def save(fit: MixedFit | LinearFit, path: str | os.PathLike[str]) -> None:
     part = path.with_name(path.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            kind = "linear" if isinstance(fit, LinearFit) else "mixed"
+            kind = _kind(fit)
             arrays = _KINDS[kind].arrays_of(fit)
             head = {"format": FORMAT, "version": VERSION, "henderson": __version__, "kind": kind}
             record = head | _KINDS[kind].record_of(fit) | {"arrays": sorted(arrays)}
@@ -83,6 +91,12 @@ def save(fit: MixedFit | LinearFit, path: str | os.PathLike[str]) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise DataError(f"the fit cannot be written to '{path}': {error.strerror or error}.") from None
+
+
+def _kind(fit: MixedFit | LinearFit) -> str:
+    if isinstance(fit, LinearFit):
+        return "linear"
+    return "structured" if isinstance(fit, StructuredFit) else "mixed"
 
 
 def load(path: str | os.PathLike[str]) -> MixedFit | LinearFit:

@@ -12,6 +12,7 @@ from ..errors import FormulaError, ModelError
 from ..frame import Frame
 from ..inference.new_variances import Spoken
 from ..inference.predict import spread
+from ..mixed.structured.kept import KeptSolution
 from ..mixed.structured.natural import Reported, reported
 from ..mixed.structured.solution import Solution
 from .mixed_fit import _NO_LEVERAGE_LEFT, RESIDUALS, MixedFit
@@ -70,7 +71,8 @@ class StructuredFit(MixedFit):
     def recorded(self) -> tuple[int, ...]:
         """How many levels of each random term have a record; -1 where it is not known."""
         if self._saved is not None:
-            return getattr(self.solution, "recorded", (-1,) * len(self.labels.terms))
+            assert isinstance(self.solution, KeptSolution)
+            return self.solution.recorded
         counts = []
         for term in (*(self.design.structured or ()), *self.fields()):
             z = term.z
@@ -83,8 +85,13 @@ class StructuredFit(MixedFit):
         residual = next((row for row in self._components if row.group == row.term == "Residual"), None)
         return float(np.sqrt(self.solution.scale2 if residual is None else residual.value))
 
+    made_from: list[tuple[Any, Any]] | None = None
+    """Options and coordinates of each term's structure, of a fit that was loaded."""
+
     @cached_property
     def _reported(self) -> list[Reported]:
+        if isinstance(self.solution, KeptSolution):
+            return list(self.solution.reported)
         return reported(self.solution, [t.effects for t in self.labels.terms])
 
     @cached_property

@@ -41,6 +41,8 @@ def _ran_pars(fit: Any) -> dict[str, Any]:
     boundary).
     """
     information = fit.solution.information
+    if not hasattr(information, "component_slopes"):
+        return _structured_pars(fit)
     out: dict[str, list] = {"effect": [], "group": [], "term": [], "estimate": [], "std_error": []}
 
     def add(group: str, term: str, estimate: float, slope: np.ndarray, free: bool) -> None:
@@ -72,6 +74,38 @@ def _ran_pars(fit: Any) -> dict[str, Any]:
     slope = np.zeros(len(information.covariance))
     slope[-1] = 0.5 * fit.sigma
     add("Residual", "sd__Observation", fit.sigma, slope, problem.log_s2 is None)
+    return out
+
+
+def _structured_pars(fit: Any) -> dict[str, Any]:
+    """Of a model with structures: variances as standard deviations, covariances as correlations, the other parameters (ranges,
+    loadings ...) as they are."""
+    from ..inference.components import components
+
+    covariance = fit.solution.information.covariance
+    rows = components(fit)
+    out: dict[str, list] = {"effect": [], "group": [], "term": [], "estimate": [], "std_error": []}
+    pairs = {}
+    for number in {row.number for row in rows}:
+        own = [row for row in rows if row.number == number and row.variance]
+        pairs |= {(number, f"cov({a.term}, {b.term})"): (a, b) for a in own for b in own}
+    for row in rows:
+        term, estimate, slope = row.term, row.value, row.slope
+        free = row.bound in "PUC" and row.apart
+        if row.variance:
+            term = "sd__Observation" if term == row.group == "Residual" else f"sd__{term}"
+            estimate = np.sqrt(max(estimate, 0.0))
+            slope, free = (slope / (2.0 * estimate), free) if estimate > 0 else (slope, False)
+        elif (row.number, term) in pairs:
+            a, b = pairs[row.number, term]
+            term, size = f"cor__{a.term}.{b.term}", np.sqrt(max(a.value * b.value, 0.0))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                estimate = np.float64(row.value) / size
+                slope = slope / size - 0.5 * estimate * (a.slope / a.value + b.slope / b.value)
+            free = free and size > 0 and abs(estimate) < 1.0 - 1e-7
+        error = np.sqrt(max(float(slope @ covariance @ slope), 0.0)) if free else np.nan
+        for key, value in zip(out, ("ran_pars", row.group, term, float(estimate), float(error)), strict=True):
+            out[key].append(value)
     return out
 
 
