@@ -38,13 +38,14 @@ from .derivatives import Derivatives, derivatives, score
 _ZERO = 1e-4
 _ZERO_COST = 1e-8
 _SMALL = 0.02
-_LIFTED = 0.1
+_LIFTED, _LIFTS = 0.1, 5
+_STUCK = 1e-3
+"""Share of a step below which a search has found next to nothing."""
 _LONGEST = 2.0
 """Longest step of a parameter without a unit: a correlation's, a range's."""
 _CHEAP = 6e9
 """Floating-point operations up to which an observed information is worked out inside the iterations."""
 _DIFFERENCE = 1e-5
-_GRADIENT_NOISE = 1e-7
 _FEW = 8
 """Parameters up to which the observed information is preferred to a secant correction."""
 _LATE_OBSERVED = 20
@@ -97,7 +98,7 @@ class _Newton:
         problem = self.problem
         point = evaluate_surely(problem, self._inside(self._off_zero(start)))
         steps: list[Step] = []
-        share, observe, lifted = 0.0, False, False
+        share, observe, lifted = 0.0, False, 0
         before: tuple[np.ndarray, np.ndarray] | None = None
         while True:
             d = derivatives(problem, point)
@@ -126,10 +127,10 @@ class _Newton:
             steps.append(Step(len(steps), point.deviance, decrease, share, point.theta))
             if self.on_step is not None:
                 self.on_step(steps[-1])
-            if done and not lifted:
-                lifted = True
-                higher = self._lift(point, d)
-                risen = None if higher is None else evaluate(problem, higher)
+            stuck = found is None or found[1] < _STUCK
+            if (done or stuck) and lifted < _LIFTS:
+                lifted += 1
+                risen = self._lift(point, d)
                 if risen is not None:
                     point, before = risen, None
                     continue
@@ -178,13 +179,8 @@ class _Newton:
             return direction, 0.0
         values, vectors = np.linalg.eigh(hessian[np.ix_(free, free)])
         size = np.abs(values)
-        along = vectors.T @ gradient[free]
         floor = max(EIGENVALUE_FLOOR * size.max(), 1e-300)
-        # Along a slope that the gradient shows beyond its noise a small curvature is used as it is: towards a limit at infinity
-        # both fall off alike, and a floor would make the way there endless.
-        noise = _GRADIENT_NOISE * max(1.0, float(np.abs(along).max()))
-        floors = np.where(np.abs(along) > noise, 1e-6 * floor, floor)
-        direction[free] = -(vectors @ (along / np.maximum(size, floors)))
+        direction[free] = -(vectors @ ((vectors.T @ gradient[free]) / np.maximum(size, floor)))
         return direction, float(-gradient @ direction)
 
     def _slow(self, steps: list[Step], decrease: float) -> bool:
@@ -247,14 +243,18 @@ class _Newton:
         theta[small] = np.where(theta[small] < 0, -SMALLEST_PIVOT, SMALLEST_PIVOT)
         return theta
 
-    def _lift(self, point: Point, d: Derivatives) -> np.ndarray | None:
-        """theta with the pivots near zero lifted whose variance wants to grow."""
+    def _lift(self, point: Point, d: Derivatives) -> Point | None:
+        """The point with the pivots near zero lifted whose variance wants to grow."""
         jacobian = self.problem.layout.jacobian(point.theta)
         curvature = (jacobian**2).T @ d.curvature
         wants = self.pivots & (np.abs(point.theta) < _ZERO) & (curvature < -RESOLUTION)
         if not wants.any():
             return None
-        return np.where(wants, _LIFTED, point.theta)
+        for size in (_LIFTED, 0.1 * _LIFTED):
+            risen = evaluate(self.problem, np.where(wants, size, point.theta))
+            if risen is not None and risen.deviance <= point.deviance:
+                return risen
+        return risen
 
     def _snap(self, point: Point) -> Point:
         """What has gone to zero set to exactly zero, where that costs nothing that could be seen: all near zero at once, and then
