@@ -399,7 +399,7 @@ class Names:
                     names.add("")
                 prefixes = {group, *(a for a, g in self._aliases(self._grouped()).items() if g == group)}
                 whole = {plain(f"{p}: {e}" if e else p) for p in prefixes for e in names}
-                if wanted in whole or wanted in {plain(e) for e in names if e and e != "(Intercept)"}:
+                if wanted in whole or wanted in {plain(e) for e in names if e}:
                     out.append((group, terms, i))
         return out
 
