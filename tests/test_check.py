@@ -332,7 +332,7 @@ def test_a_structured_residual_is_read_with_its_columns():
         ("animal ~ x", {}, hd.DataError),
         ("y ~ x", {"weights": "ww"}, hd.HendersonError),
         ("y ~ x", {"contrasts": {"animal": "Sum"}}, hd.DataError),
-        ("y ~ x + (1 | animal)", {"residual": "ar1(0 + t | animal)"}, hd.NotAvailableError),
+        ("y ~ x + (1 | vm(animal, A))", {}, hd.HendersonError),
     ],
 )
 def test_bad_input_gives_the_error_of_a_fit(text, options, error):

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from functools import cache
 
-import henderson as hd
 import numpy as np
 import pandas as pd
 import pytest
 import structured_twin as tw
-from henderson.errors import ModelError
 from scipy.optimize import minimize
+
+import henderson as hd
+from henderson.errors import ModelError
 
 N, G, H, E = 150, 14, 8, 3
 K = tw.ar1(G, 0.6)
@@ -22,8 +23,19 @@ def table() -> pd.DataFrame:
     rng = np.random.default_rng(11)
     g, h, env, t = (rng.integers(0, k, N) for k in (G, H, E, 9))
     x = rng.normal(size=N)
-    u = np.linalg.cholesky(K) @ rng.normal(size=(G, E)) @ np.array([[0.9, 0.6, 0.3], [0, 1.0, 0.5], [0, 0, 1.2]])
-    y = 4 + x + u[g, env] + 0.8 * rng.normal(size=H)[h] + np.sin(t) + rng.normal(size=N) * np.array([1.0, 1.4, 0.8])[env]
+    u = (
+        np.linalg.cholesky(K)
+        @ rng.normal(size=(G, E))
+        @ np.array([[0.9, 0.6, 0.3], [0, 1.0, 0.5], [0, 0, 1.2]])
+    )
+    y = (
+        4
+        + x
+        + u[g, env]
+        + 0.8 * rng.normal(size=H)[h]
+        + np.sin(t)
+        + rng.normal(size=N) * np.array([1.0, 1.4, 0.8])[env]
+    )
     names = {"g": [f"a{i:02d}" for i in g], "h": [f"h{i}" for i in h], "env": [f"e{i}" for i in env]}
     # A response whose unstructured matrix is estimated well inside.
     clear = 2 * u[g, env] + rng.normal(size=(G, E))[g, env] + 0.4 * rng.normal(size=N)
@@ -63,7 +75,11 @@ def lowest(function, start, bounds=None) -> tuple[np.ndarray, float]:
     """Minimum of a function of positive numbers, by their logarithms."""
     limits = None if bounds is None else [tuple(None if e is None else np.log(e) for e in b) for b in bounds]
     found = minimize(
-        lambda t: function(*np.exp(t)), np.log(start), bounds=limits, method="L-BFGS-B", options={"ftol": 1e-15, "gtol": 1e-7}
+        lambda t: function(*np.exp(t)),
+        np.log(start),
+        bounds=limits,
+        method="L-BFGS-B",
+        options={"ftol": 1e-15, "gtol": 1e-7},
     )
     return np.exp(found.x), float(found.fun)
 
@@ -86,7 +102,9 @@ def errors_of(fit) -> dict[str, float]:
 def covariance_at(function, at) -> np.ndarray:
     """Inverse of half the Hessian of -2 log-likelihood, by differences."""
     at = np.asarray(at, float)
-    hessian = np.array([tw.gradient(lambda w, i=i: tw.gradient(lambda v: function(*v), w)[i], at) for i in range(len(at))])
+    hessian = np.array(
+        [tw.gradient(lambda w, i=i: tw.gradient(lambda v: function(*v), w)[i], at) for i in range(len(at))]
+    )
     return 2.0 * np.linalg.inv(0.5 * (hessian + hessian.T))
 
 
@@ -118,7 +136,9 @@ def test_one_variance_held_leaves_the_optimum_of_the_others():
     assert found["h: (Intercept)"] == pytest.approx(w, rel=1e-4)
     assert found["Residual: Residual"] == pytest.approx(s2, rel=1e-4)
     assert bounds_of(fit) == {"vm(g, K): (Intercept)": "F", "h: (Intercept)": "P", "Residual: Residual": "P"}
-    spread = covariance_at(lambda w, s2: two(0.4, w, s2), [found["h: (Intercept)"], found["Residual: Residual"]])
+    spread = covariance_at(
+        lambda w, s2: two(0.4, w, s2), [found["h: (Intercept)"], found["Residual: Residual"]]
+    )
     wanted = np.sqrt(np.diag(spread))
     assert errors_of(fit)["h: (Intercept)"] == pytest.approx(wanted[0], rel=1e-4)
     assert errors_of(fit)["Residual: Residual"] == pytest.approx(wanted[1], rel=1e-4)
@@ -193,7 +213,7 @@ def test_parameters_of_structures_are_held_by_name():
         sigma = tw.heterogeneous(tw.compound(3, 0.4), np.sqrt([a, b, c]))
         return tw.criterion(data, x(), [tw.Term(z("g", G, "env"), sigma)], np.full(N, s2))
 
-    best, value = lowest(csh, [1.0, 1.0, 1.0, 1.0])
+    _, value = lowest(csh, [1.0, 1.0, 1.0, 1.0])
     assert fit.deviance == pytest.approx(value, abs=1e-6)
     assert bounds_of(fit)["g: rho"] == "F"
     spread = covariance_at(csh, [*list(estimates(fit).values())[:3], estimates(fit)["Residual: Residual"]])
@@ -206,7 +226,9 @@ def test_a_decay_right_of_the_bar_is_held_beside_a_free_variance():
     zt = tw.incidence(np.searchsorted(times, table()["t"]), None, len(times))
 
     def criterion(v, s2):
-        return tw.criterion(table()["y"], x(), [tw.Term(zt, np.array([[v]]), tw.ar1(times, 0.35))], np.full(N, s2))
+        return tw.criterion(
+            table()["y"], x(), [tw.Term(zt, np.array([[v]]), tw.ar1(times, 0.35))], np.full(N, s2)
+        )
 
     best, value = lowest(criterion, [1.0, 1.0])
     assert fit.deviance == pytest.approx(value, abs=1e-7)
@@ -220,7 +242,11 @@ def heterogeneous(v: float, *s2: float) -> float:
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_any_variance_of_a_heterogeneous_residual_is_held(which):
-    fit = lmm("y ~ x + (1 | g)", residual="diag(0 + env | units)", fixed_parameters={"Residual": {f"enve{which}": 1.7}})
+    fit = lmm(
+        "y ~ x + (1 | g)",
+        residual="diag(0 + env | units)",
+        fixed_parameters={"Residual": {f"enve{which}": 1.7}},
+    )
 
     def criterion(v, a, b):
         rest = [a, b]
@@ -236,7 +262,9 @@ def test_any_variance_of_a_heterogeneous_residual_is_held(which):
 
 def test_all_variances_of_a_heterogeneous_residual_are_held():
     held = {"enve0": 1.0, "enve1": 2.0, "enve2": 0.7}
-    fit = lmm("y ~ x + (1 | g)", residual="diag(0 + env | units)", fixed_parameters={"Residual": held, "g": 0.9})
+    fit = lmm(
+        "y ~ x + (1 | g)", residual="diag(0 + env | units)", fixed_parameters={"Residual": held, "g": 0.9}
+    )
     assert fit.deviance == pytest.approx(heterogeneous(0.9, 1.0, 2.0, 0.7), abs=1e-8)
     assert fit.npar == 2
 
@@ -244,7 +272,10 @@ def test_all_variances_of_a_heterogeneous_residual_are_held():
 def test_a_variance_function_is_held_with_the_residual_variance():
     data = table().assign(w=1.0 + np.abs(table()["x"]))
     fit = hd.lmm(
-        "y ~ x + (1 | g)", data, variance="power(w)", fixed_parameters={"Residual": {"power(w)": 0.5, "Residual": 0.8}, "g": 0.6}
+        "y ~ x + (1 | g)",
+        data,
+        variance="power(w)",
+        fixed_parameters={"Residual": {"power(w)": 0.5, "Residual": 0.8}, "g": 0.6},
     )
     terms = [tw.Term(z("g", G), np.array([[0.6]]))]
     wanted = tw.criterion(data["y"], x(), terms, 0.8 * data["w"].to_numpy() ** (2 * 0.5))
@@ -287,7 +318,9 @@ def test_a_variance_tied_to_the_residual(tied):
     found = estimates(fit)
     assert fit.deviance == pytest.approx(value, abs=1e-7)
     assert found["h: (Intercept)"] == pytest.approx(0.5 * found["Residual: Residual"], rel=1e-12)
-    wanted = np.sqrt(np.diag(covariance_at(one, [found["vm(g, K): (Intercept)"], found["Residual: Residual"]])))
+    wanted = np.sqrt(
+        np.diag(covariance_at(one, [found["vm(g, K): (Intercept)"], found["Residual: Residual"]]))
+    )
     assert errors_of(fit)["h: (Intercept)"] == pytest.approx(0.5 * wanted[1], rel=1e-4)
     assert bounds_of(fit)["h: (Intercept)"] == "C"
     assert fit.npar == 4
@@ -313,14 +346,18 @@ def test_matrices_of_two_terms_are_tied():
         rows, cols = np.tril_indices(E)
         sigma[rows, cols] += moves
         sigma[cols, rows] = sigma[rows, cols]
-        return tw.criterion(table()["y"], x(), [tw.Term(terms[0].z, sigma), tw.Term(terms[1].z, 0.5 * sigma)], r)
+        return tw.criterion(
+            table()["y"], x(), [tw.Term(terms[0].z, sigma), tw.Term(terms[1].z, 0.5 * sigma)], r
+        )
 
     np.testing.assert_allclose(tw.gradient(along, np.zeros(6)), 0.0, atol=2e-4)
     assert fit.npar == 2 + 6 + 1
 
 
 def test_variances_and_decays_of_sections_are_tied():
-    same = lmm("y ~ x + (1 | g)", residual="diag(0 + env | units)", tied={"Residual: enve2": "Residual: enve0"})
+    same = lmm(
+        "y ~ x + (1 | g)", residual="diag(0 + env | units)", tied={"Residual: enve2": "Residual: enve0"}
+    )
     _, value = lowest(lambda v, a, b: heterogeneous(v, a, b, a), [1.0, 1.0, 1.0])
     assert same.deviance == pytest.approx(value, abs=1e-6)
     one = table().assign(place=np.arange(N), all="1")
@@ -449,11 +486,17 @@ def test_a_refit_is_the_fit_of_the_other_response(more):
     fit = lmm(TWO, **more)
     before = estimates(fit)
     rng = np.random.default_rng(4)
-    y = 100 * (table()["y"].to_numpy() + rng.normal(size=N)) if not more or "tied" in more else table()["y"].to_numpy() + rng.normal(size=N)
+    y = (
+        100 * (table()["y"].to_numpy() + rng.normal(size=N))
+        if not more or "tied" in more
+        else table()["y"].to_numpy() + rng.normal(size=N)
+    )
     again = fit.refit(y)
     whole = hd.lmm(TWO, table().assign(y=y), relationships={"K": RELATIONSHIP}, **more)
     assert again.deviance == pytest.approx(whole.deviance, abs=1e-6)
-    np.testing.assert_allclose(list(estimates(again).values()), list(estimates(whole).values()), rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        list(estimates(again).values()), list(estimates(whole).values()), rtol=2e-3, atol=1e-6
+    )
     assert bounds_of(again) == bounds_of(whole)
     assert estimates(hd.lmm(TWO, table(), relationships={"K": RELATIONSHIP}, **more)) == pytest.approx(before)
     assert {k: v for k, v in estimates(fit).items()} == before
@@ -469,7 +512,9 @@ def test_a_response_ten_times_as_large_with_parameters_a_hundred_times():
         bounds={"vm(g, K)": (None, 30.0)},
     )
     assert big.deviance - small.deviance == pytest.approx(2 * (N - 2) * np.log(10), abs=1e-7)
-    np.testing.assert_allclose(list(estimates(big).values()), 100 * np.array(list(estimates(small).values())), rtol=1e-4)
+    np.testing.assert_allclose(
+        list(estimates(big).values()), 100 * np.array(list(estimates(small).values())), rtol=1e-4
+    )
 
 
 # -- the plain engine ------------------------------------------------------------------------------------------------
@@ -532,8 +577,39 @@ def test_more_that_cannot_be_done():
     with pytest.raises(ModelError, match="without a unit"):
         lmm("y ~ x + csh(0 + env | g)", tied={"g: rho": "Residual"})
     with pytest.raises(ModelError, match="no bound or tie of its own"):
-        lmm(US, bounds={next(n for n in estimates(lmm(US, fixed_parameters={"vm(g, K)": SIGMA})) if "cov(" in n): (0, 1)})
+        lmm(
+            US,
+            bounds={
+                next(n for n in estimates(lmm(US, fixed_parameters={"vm(g, K)": SIGMA})) if "cov(" in n): (
+                    0,
+                    1,
+                )
+            },
+        )
     with pytest.raises(ModelError, match=r"several terms have the group 'h'.*'\(1 \| h\)'"):
         lmm(TWO + " + (0 + x | h)", fixed_parameters={"h": 1.0})
     fit = lmm(TWO + " + (0 + x | h)", fixed_parameters={"(0 + x | h)": 0.3})
     assert estimates(fit)["h: x"] == pytest.approx(0.3)
+
+
+def test_a_range_stays_within_bounds_open_at_one_end():
+    rng = np.random.default_rng(8)
+    place = rng.uniform(0, 10, size=(N, 2)).round(1)
+    d = tw.distances(*place.T)
+    field = np.linalg.cholesky(np.exp(-d / 2.0) + 1e-9 * np.eye(N)) @ rng.normal(size=N)
+    data = table().assign(
+        a=place[:, 0], b=place[:, 1], z=lambda t: t["x"] + 2.0 * field + 0.9 * rng.normal(size=N)
+    )
+    formula = "z ~ x + (1 | exp(a, b))"
+    free = hd.lmm(formula, data)
+    key = next(k for k in estimates(free) if k != "Residual: Residual" and "Intercept" not in k)
+    at = estimates(free)[key]
+    for limit in ((1.5 * at, None), (None, 0.8 * at)):
+        fit = hd.lmm(formula, data, bounds={key: limit})
+        end = next(e for e in limit if e is not None)
+        held = hd.lmm(formula, data, fixed_parameters={key: end})
+        assert estimates(fit)[key] == pytest.approx(end, rel=1e-6)
+        assert fit.deviance == pytest.approx(held.deviance, abs=1e-6)
+        assert bounds_of(fit)[key] == "B"
+        wide = hd.lmm(formula, data, bounds={key: tuple(None if e is None else at for e in limit[::-1])})
+        assert wide.deviance == pytest.approx(free.deviance, abs=1e-5)

@@ -21,7 +21,9 @@ _RESOLUTION = 1e-6
 Climb = Callable[[Problem, "list[np.ndarray] | None"], tuple]
 
 
-def keep_within(problem: Problem, control: Control, limits: list[Limit], found: tuple, climb: Climb) -> tuple[Problem, tuple]:
+def keep_within(
+    problem: Problem, control: Control, limits: list[Limit], found: tuple, climb: Climb
+) -> tuple[Problem, tuple]:
     """The problem with the bounds that hold held, and its optimum.
 
     Parameters
@@ -33,13 +35,23 @@ def keep_within(problem: Problem, control: Control, limits: list[Limit], found: 
     for _ in range(2 * len(limits) + 2):
         point = evaluate(problem, found[0].theta)
         assert point is not None
-        outside = {i: end for i, limit in enumerate(limits) if i not in active for end in _ends(limit, _value(limit, problem, point))}
+        outside = {
+            i: end
+            for i, limit in enumerate(limits)
+            if i not in active
+            for end in _ends(limit, _value(limit, problem, point))
+        }
         loose = None if outside else _loose(problem, control, limits, active, point)
         if not outside and loose is None:
             break
         if outside:
             # The one that is furthest out, as a share of its size.
-            worst = max(outside, key=lambda i: abs(_value(limits[i], problem, point) - outside[i]) / max(abs(outside[i]), 1e-300))
+            worst = max(
+                outside,
+                key=lambda i: (
+                    abs(_value(limits[i], problem, point) - outside[i]) / max(abs(outside[i]), 1e-300)
+                ),
+            )
             active[worst] = outside[worst]
         else:
             assert loose is not None
@@ -66,7 +78,9 @@ def _coordinates(block: Block, layout: Layout, point: Point) -> np.ndarray:
 def _unit(limit: Limit) -> float:
     """What a number of the limit's kind is measured by."""
     block = limit.row.block
-    size = float(np.max(block.multiplier)) if isinstance(block, Factor) and block.multiplier is not None else 0.0
+    size = (
+        float(np.max(block.multiplier)) if isinstance(block, Factor) and block.multiplier is not None else 0.0
+    )
     return size ** float(block.units[limit.row.j])
 
 
@@ -100,7 +114,9 @@ def _carried(layout: Layout, point: Point) -> np.ndarray:
     return np.append(theta, log_s2) if layout.estimates_scale else theta
 
 
-def _loose(problem: Problem, control: Control, limits: list[Limit], active: dict[int, float], point: Point) -> int | None:
+def _loose(
+    problem: Problem, control: Control, limits: list[Limit], active: dict[int, float], point: Point
+) -> int | None:
     """The active limit whose criterion falls most towards the inside; None where all are where they should be.
 
     The rest being at its optimum, the slope along a held value is that of the criterion with the rest as it is.
@@ -116,7 +132,9 @@ def _loose(problem: Problem, control: Control, limits: list[Limit], active: dict
                 changes.append(np.nan)
                 continue
             moved = _held(problem, control, limits, {**active, i: value + sign * h})
-            there = evaluate(moved, _carried(moved.layout, point) if not moved.layout.estimates_scale else point.theta)
+            there = evaluate(
+                moved, _carried(moved.layout, point) if not moved.layout.estimates_scale else point.theta
+            )
             changes.append(np.nan if there is None else sign * (there.deviance - point.deviance) / h)
         slope = float(np.nanmean(changes)) * inside * max(abs(value), h)
         if slope < best:

@@ -31,7 +31,9 @@ from .residual_input import ResidualInput, read_residual_input
 
 if TYPE_CHECKING:
     from ..design import Design
+    from ..formula.terms import Formula
     from ..frame import Frame
+    from .structured import StructuredInput
 
 _ALONE = 1e-10
 """1 - leverage below which a row alone determines its own fitted value."""
@@ -155,7 +157,13 @@ def check(
     ----------
     Searle (1971) Linear Models, ch. 5; Belsley, Kuh & Welsch (1980) Regression Diagnostics, ch. 3.
     """
-    design, frame, given = _rows_of(formula, data, residual, variance, weights, relationships, contrasts)
+    parsed = formulas.parse(formula)
+    structured = None
+    if parsed.random and formulas.is_structured(parsed, residual, variance, relationships):
+        structured = _structured(parsed, data, residual, variance, weights, relationships, contrasts)
+        design, frame, given = structured.design, structured.frame, None
+    else:
+        design, frame, given = _rows_of(formula, data, residual, variance, weights, relationships, contrasts)
     plain = not design.blocks and residual is None and variance is None
     with one_blas_thread():
         space, root = _column_space(design, plain)
@@ -166,15 +174,20 @@ def check(
             *_suspicious(design, frame),
         ]
         problems = [*null_space]
-        groupings = tuple(
-            Grouping(b.text, b.group, tuple(b.effects), b.q, rows_by_level(b)) for b in design.blocks
-        )
+        groupings = _groupings(design)
         problems += _nothing_left(design, space, plain)
         if given is not None:
             refused, worth_a_look = residual_findings(given, space.rank)
             problems += refused
             notes += worth_a_look
-        if design.blocks and design.n > space.rank:
+        if structured is not None:
+            if design.n > space.rank:
+                from .check_structured import structured_findings
+
+                refused, worth_a_look = structured_findings(structured)
+                problems += refused
+                notes += worth_a_look
+        elif design.blocks and design.n > space.rank:
             problems += _variances(design)
             notes += _few(design)
     return Check(
@@ -191,6 +204,42 @@ def check(
         design,
         root,
     )
+
+
+def _structured(
+    parsed: Formula,
+    data: Any,
+    residual: str | None,
+    variance: str | None,
+    weights: Any,
+    relationships: Mapping[str, Any] | None,
+    contrasts: Mapping[str, Any] | None,
+) -> StructuredInput:
+    from .structured import read_input
+
+    return read_input(
+        parsed,
+        data,
+        residual=residual,
+        variance=variance,
+        relationships=relationships,
+        weights=weights,
+        offset=None,
+        contrasts=contrasts,
+    )
+
+
+def _groupings(design: Design) -> tuple[Grouping, ...]:
+    if design.structured is None:
+        return tuple(Grouping(b.text, b.group, tuple(b.effects), b.q, rows_by_level(b)) for b in design.blocks)
+    out = []
+    for term in design.structured:
+        b = term.block
+        entries = term.z.tocoo()
+        # A row counts once for each level it belongs to, however many effects it has there.
+        pairs = np.unique(np.column_stack([entries.row, entries.col // b.m])[entries.data != 0], axis=0)
+        out.append(Grouping(b.text, b.group, tuple(b.effects), b.q, np.bincount(pairs[:, 1], minlength=b.q)))
+    return tuple(out)
 
 
 def _rows_of(

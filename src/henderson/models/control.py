@@ -97,7 +97,9 @@ def _solve(block: Block, values: Mapping[int, float], given: _Given) -> dict[int
     except ModelError as error:
         raise ModelError(f"{given.argument}: {said}: {error}") from None
     if not np.isfinite(list(found.values())).all():
-        raise ModelError(f"{given.argument}: {said}: at this value the parameter has no finite coordinate; stay inside its range.")
+        raise ModelError(
+            f"{given.argument}: {said}: at this value the parameter has no finite coordinate; stay inside its range."
+        )
     return found
 
 
@@ -139,8 +141,15 @@ class _Given:
             number = float("nan")
         if not np.isfinite(number):
             raise ModelError(f"{self.argument}: '{key}' is a number, not {value!r}.")
-        if row.block.kind == "R" and row.block.units[row.j] == 2 and not row.name.startswith("cov(") and not number > 0:
-            raise ModelError(f"{self.argument}: '{key}' is a residual variance: one positive number, not {value!r}.")
+        if (
+            row.block.kind == "R"
+            and row.block.units[row.j] == 2
+            and not row.name.startswith("cov(")
+            and not number > 0
+        ):
+            raise ModelError(
+                f"{self.argument}: '{key}' is a residual variance: one positive number, not {value!r}."
+            )
         values = self.values.setdefault(row.block, {})
         if row.j in values:
             raise ModelError(f"{self.argument}: '{self.names.said(row)}' is given twice.")
@@ -156,7 +165,9 @@ class _Given:
                 self._put(same[turn], value, same[turn].key)
                 continue
             if same:
-                raise ModelError(f"{self.argument}: the table has '{group}: {name}' {turn + 1} times, this model {len(same)}.")
+                raise ModelError(
+                    f"{self.argument}: the table has '{group}: {name}' {turn + 1} times, this model {len(same)}."
+                )
             if group == RESIDUAL and name == RESIDUAL and _known_scale(self.names):
                 continue
             self.names.find(group if group == name else f"{group}: {name}", self.argument)
@@ -173,7 +184,9 @@ class _Given:
             return
         rows = self.names.of_term(-1)
         if not rows:
-            raise ModelError(f"{self.argument}: the residual's covariance is known, with its size: there is nothing to give.")
+            raise ModelError(
+                f"{self.argument}: the residual's covariance is known, with its size: there is nothing to give."
+            )
         own = [row for row in rows if row.name == RESIDUAL]
         if own and np.ndim(value) == 0:
             self._put(own[0], value, RESIDUAL)
@@ -181,13 +194,19 @@ class _Given:
         if not own and np.ndim(value) == 2:
             self._matrix_of_rows(rows, value)
             return
-        what = "one positive number" if own else f"{{name: number}} with names among {', '.join(repr(r.name) for r in rows)}"
+        what = (
+            "one positive number"
+            if own
+            else f"{{name: number}} with names among {', '.join(repr(r.name) for r in rows)}"
+        )
         raise ModelError(f"{self.argument}: 'Residual' is {what}, not {value!r}.")
 
     def _matrix_of_rows(self, rows: list[Row], value: Any) -> None:
         """A covariance matrix of positions or traits, by the names of its entries."""
         by_name = {row.name: row for row in rows}
-        effects = tuple(row.name for row in rows if f"cov({rows[0].name}, {row.name})" in by_name or row is rows[0])
+        effects = tuple(
+            row.name for row in rows if f"cov({rows[0].name}, {row.name})" in by_name or row is rows[0]
+        )
         m = len(effects)
         if len(rows) != m * (m + 1) // 2:
             raise ModelError(
@@ -208,7 +227,9 @@ class _Given:
         first = [row for row in rows if row.block.kind == "T"]
         block = first[0].block if first else None
         if not isinstance(block, Factor) or block.structure is None:
-            raise ModelError(f"{self.argument}: '{key}' has no variance: its parameters are {self.names.listed(rows) or 'none'}.")
+            raise ModelError(
+                f"{self.argument}: '{key}' has no variance: its parameters are {self.names.listed(rows) or 'none'}."
+            )
         effects, structure = self.names.effects[k], block.structure
         if len(first) == 1 and np.size(value) == 1 and first[0].block.units[0] == 2:
             self._put(first[0], np.ravel(value)[0] if np.ndim(value) else value, key)
@@ -243,7 +264,9 @@ def _known_scale(names: Names) -> bool:
 # -- the start -------------------------------------------------------------------------------------------------------
 
 
-def start_at(problem: Problem, blocks: list[Block], start: Mapping[Block, Mapping[int, float]], names: Names) -> np.ndarray:
+def start_at(
+    problem: Problem, blocks: list[Block], start: Mapping[Block, Mapping[int, float]], names: Names
+) -> np.ndarray:
     """theta at the user's numbers; what is not given is where it would start anyway.
 
     Raises
@@ -266,7 +289,11 @@ def start_at(problem: Problem, blocks: list[Block], start: Mapping[Block, Mappin
         if block not in start:
             continue
         known = start[block]
-        scaled = layout.scaling[block.at] if block.kind == "T" else np.zeros(block.at.stop - block.at.start, dtype=bool)
+        scaled = (
+            layout.scaling[block.at]
+            if block.kind == "T"
+            else np.zeros(block.at.stop - block.at.start, dtype=bool)
+        )
         own = phi[block.at] * np.where(scaled, np.exp(0.5 * log_s2), 1.0)
         here = np.append(own, 0.5 * log_s2) if block.owns_scale else own
         values = np.array(block.natural(here))
@@ -277,7 +304,9 @@ def start_at(problem: Problem, blocks: list[Block], start: Mapping[Block, Mappin
         except ModelError as error:
             raise ModelError(f"start: {said}: {error}") from None
         if not np.isfinite(found).all():
-            raise ModelError(f"start: {said}: there is no finite coordinate at this value; stay inside the range.")
+            raise ModelError(
+                f"start: {said}: there is no finite coordinate at this value; stay inside the range."
+            )
         if block.owns_scale and layout.log_s2 is None:
             log_s2 = 2.0 * float(found[-1])
         given[block] = (found[: len(own)], scaled)
@@ -294,11 +323,17 @@ def _tie(given: Any, names: Names, out: Read) -> None:
     if given is None:
         return
     if not isinstance(given, Mapping):
-        raise ModelError(f'tied is a mapping such as {{"site1: variance": "site2: variance"}}, not {given!r}.')
+        raise ModelError(
+            f'tied is a mapping such as {{"site1: variance": "site2: variance"}}, not {given!r}.'
+        )
     for key, value in given.items():
         multiple, target = _multiple(key, value)
         follower, leader = names.find(str(key), "tied"), names.find(target, "tied")
-        whole = None if isinstance(follower, Row) or isinstance(leader, Row) else _matrices(follower, leader, names)
+        whole = (
+            None
+            if isinstance(follower, Row) or isinstance(leader, Row)
+            else _matrices(follower, leader, names)
+        )
         if whole is not None:
             _tie_matrices(*whole, multiple, str(key), target, names, out.control)
         else:
@@ -339,13 +374,17 @@ def _tie_matrices(
     if one is other:
         raise ModelError(f"tied: '{key}' is tied to itself.")
     if multiple < 0:
-        raise ModelError(f"tied: '{key}': a covariance matrix is a positive multiple of another, not {multiple:g} times.")
+        raise ModelError(
+            f"tied: '{key}': a covariance matrix is a positive multiple of another, not {multiple:g} times."
+        )
     theta = one._shaken()[1]
     alike = (
         other.structure is not None
         and one.structure.name == other.structure.name
         and one.size == other.size
-        and np.allclose(one.natural(theta), other.natural(theta * one.multiplier / other.multiplier), rtol=1e-9)
+        and np.allclose(
+            one.natural(theta), other.natural(theta * one.multiplier / other.multiplier), rtol=1e-9
+        )
     )
     if not alike:
         of_one, of_other = ([row for row in names.rows if row.block is block] for block in (one, other))
@@ -371,11 +410,15 @@ def _tie_rows(a: Row, b: Row, multiple: float, names: Names, out: Read) -> None:
             f"tied: '{said}' is {kinds[int(unit)]} and '{other}' {kinds[int(b.block.units[b.j])]}: they cannot be equal."
         )
     if unit == 2 and multiple < 0:
-        raise ModelError(f"tied: '{said}': a variance is a positive multiple of another, not {multiple:g} times.")
+        raise ModelError(
+            f"tied: '{said}': a variance is a positive multiple of another, not {multiple:g} times."
+        )
     i, j = (_alone(row, names, "tied") for row in (a, b))
     if unit == 0:
         if multiple != 1.0:
-            raise ModelError(f"tied: '{said}' has no unit: it can be equal to '{other}', not {multiple:g} times it.")
+            raise ModelError(
+                f"tied: '{said}' has no unit: it can be equal to '{other}', not {multiple:g} times it."
+            )
         if not _same_map(a, i, b, j):
             raise ModelError(
                 f"tied: '{said}' and '{other}' come from different structures, whose parameters are measured differently: only those of one "
@@ -423,7 +466,9 @@ def _size(row: Row, i: int, names: Names) -> float:
         kappa = value / c[i] ** unit
         slope = unit * kappa * c[i] ** (unit - 1)
         if not np.isclose(row.block.slopes(c)[row.j, i], slope, rtol=1e-6):
-            raise ModelError(f"tied: '{names.said(row)}' is not measured by a standard deviation: it cannot be tied.")
+            raise ModelError(
+                f"tied: '{names.said(row)}' is not measured by a standard deviation: it cannot be tied."
+            )
     return kappa
 
 
@@ -484,7 +529,9 @@ def _bound(given: Any, names: Names, out: Read) -> None:
         if row.block.units[row.j] == 2:
             low = max(low, 0.0)
             if high <= 0.0:
-                raise ModelError(f"bounds: '{said}' is a variance, 0 or more: an upper bound of {high:g} leaves it no room.")
+                raise ModelError(
+                    f"bounds: '{said}' is a variance, 0 or more: an upper bound of {high:g} leaves it no room."
+                )
         out.limits.append(Limit(row, at, low, high, said))
 
 
@@ -494,11 +541,15 @@ def _pair(said: str, value: Any) -> tuple[float, float]:
         low = -np.inf if low is None else float(low)
         high = np.inf if high is None else float(high)
     except (TypeError, ValueError):
-        raise ModelError(f"bounds: '{said}' has two, (low, high), None for an end that is free; not {value!r}.") from None
+        raise ModelError(
+            f"bounds: '{said}' has two, (low, high), None for an end that is free; not {value!r}."
+        ) from None
     if np.isnan(low) or np.isnan(high) or low > high:
         raise ModelError(f"bounds: '{said}': low is below high; it was given ({low:g}, {high:g}).")
     if low == high:
-        raise ModelError(f"bounds: '{said}' has no room between {low:g} and {high:g}: hold it with fixed_parameters=.")
+        raise ModelError(
+            f"bounds: '{said}' has no room between {low:g} and {high:g}: hold it with fixed_parameters=."
+        )
     return low, high
 
 
@@ -535,7 +586,7 @@ def _place(row: Row, at: int, value: float, side: int, said: str) -> float | Non
         if not np.isfinite(found):
             return None
         return float(found)
-    for limit in ((1.0,) if side > 0 else (-1.0, 0.0)):
+    for limit in (1.0,) if side > 0 else (-1.0, 0.0):
         beyond = _tried(row, at, limit + side * _EDGE)
         here = _tried(row, at, limit)
         if here is not None and beyond is None:
@@ -560,4 +611,6 @@ def _require_monotone(row: Row, at: int, a: float, b: float, said: str) -> None:
         values.append(float(row.block.natural(c)[row.j]))
     steps = np.diff(values)
     if not (np.all(steps >= 0) or np.all(steps <= 0)):
-        raise ModelError(f"bounds: '{said}' rises and falls between these bounds, as its structure measures it: take narrower ones.")
+        raise ModelError(
+            f"bounds: '{said}' rises and falls between these bounds, as its structure measures it: take narrower ones."
+        )

@@ -299,10 +299,7 @@ def fit_structured(
         formula, design.response, design.x_names, model.coordinates.kept, model.coordinates.dropped, given.labels
     )
     control = Control()
-    if isinstance(given.residual, Absolute):
-        control.log_s2 = 0.0
-    elif getattr(given.residual, "holds_scale", False):
-        control.log_s2 = float(-2.0 * np.log(model.coordinates.y_scale))
+    control.log_s2 = known_scale(given.residual, model.coordinates.y_scale)
     blocks = blocks_of(model, [t.effects for t in labels.terms], control.log_s2)
     names = Names(blocks, labels)
     read = read_control(words, names, control)
@@ -375,6 +372,15 @@ def climb(problem: Problem, on_step: Any, first: list[np.ndarray] | None = None)
         near = [o for o in found if o.deviance < best.deviance + _SAME]
         best = next((o for o in near if o.converged), best)
         return best, len(near), len(found)
+
+
+def known_scale(residual: Precision | None, y_scale: float) -> float | None:
+    """log s2 in standard coordinates where the residual's structure has its scale in itself; None where it is estimated."""
+    if isinstance(residual, Absolute):
+        return 0.0
+    if residual is not None and residual.holds_scale:
+        return float(-2.0 * np.log(y_scale))
+    return None
 
 
 def require_rows(problem: Problem) -> None:

@@ -222,7 +222,9 @@ class Rows(Block):
         if self.precision is not None and len(t):
             k, residual = len(self.precision.parameters), self.precision
             out[:k, : len(t)] = residual.natural_slopes(t) * size ** self.units[:k, None]
-            constant = numerical_slopes(lambda v: np.array([residual.log_scale(v)]), t, residual.lower, residual.upper, 1)
+            constant = numerical_slopes(
+                lambda v: np.array([residual.log_scale(v)]), t, residual.lower, residual.upper, 1
+            )
             out[:, : len(t)] -= (self.units * self.natural(c))[:, None] * constant
         if self.owns_scale:
             out[:, -1] = self.units * self.natural(c)
@@ -297,7 +299,18 @@ def blocks_of(model: Model, effects: list[tuple[str, ...]], log_s2: float | None
         names, unit = (*names, "Residual"), [*unit, 2]
     known = None if log_s2 is None else y_scale * float(np.exp(0.5 * log_s2))
     out.append(
-        Rows("R", -1, at, names, np.array(unit, dtype=np.float64), log_s2 is None, residual, known, y_scale, reports)
+        Rows(
+            "R",
+            -1,
+            at,
+            names,
+            np.array(unit, dtype=np.float64),
+            log_s2 is None,
+            residual,
+            known,
+            y_scale,
+            reports,
+        )
     )
     return out
 
