@@ -31,6 +31,9 @@ from .labels import Labels, TermLabels, labels_of
 from .mixed_fit import MixedFit
 from .words import Words
 
+_MANY_EFFECTS = 6
+"""Effects of an unstructured term from which the engine of structures finds its way better, among covariances of deficient rank."""
+
 
 def lmm(
     formula: str,
@@ -82,7 +85,8 @@ def lmm(
     parsed = formulas.parse(formula)
     reml = require_reml(reml)
     words = Words(fixed_parameters, start, tied, bounds)
-    if formulas.is_structured(parsed, residual, variance, relationships) or words.name_parameters:
+
+    def with_structures() -> MixedFit:
         from .structured import fit_structured, read_input
 
         given = read_input(
@@ -96,6 +100,9 @@ def lmm(
             contrasts=contrasts,
         )
         return fit_structured(formula, given, reml, words, verbose)
+
+    if formulas.is_structured(parsed, residual, variance, relationships) or words.name_parameters:
+        return with_structures()
     formulas.require_available(parsed)
     frame = frames.read(data, designs.needed(parsed, weights, offset), parsed.text)
     design = designs.build(parsed, frame, weights=weights, offset=offset, contrasts=contrasts)
@@ -105,6 +112,8 @@ def lmm(
             "Add one, such as (1 | group); models without one are not available yet in this version."
         )
     _require_separable(design, fixed_parameters)
+    if any(b.structure == "us" and len(b.effects) > _MANY_EFFECTS for b in design.blocks):
+        return with_structures()
     with one_blas_thread():
         model = standardise(design)
         products = cross_products(model)
