@@ -74,7 +74,8 @@ class StructuredFit(MixedFit):
             assert isinstance(self.solution, KeptSolution)
             return self.solution.recorded
         counts = []
-        for term in (*(self.design.structured or ()), *self.fields()):
+        terms: list[Any] = [*(self.design.structured or ()), *self.fields()]
+        for term in terms:
             z = term.z
             counts.append(len(np.unique(z.indices[z.data != 0] // term.block.m)))
         return tuple(counts)

@@ -41,10 +41,15 @@ def explain(fit: LinearFit | MixedFit, parts: tuple[str, ...] = ()) -> Explanati
     ModelError : a part that there is not (the closest is named); a fit without rows.
     """
     from ..models.mixed_fit import MixedFit
+    from ..models.structured_fit import StructuredFit
     from .explain_linear import explain_linear
     from .explain_mixed import explain_mixed
+    from .explain_structured import explain_structured
 
-    found = explain_mixed(fit) if isinstance(fit, MixedFit) else explain_linear(fit)
+    if isinstance(fit, StructuredFit):
+        found = explain_structured(fit)
+    else:
+        found = explain_mixed(fit) if isinstance(fit, MixedFit) else explain_linear(fit)
     known = [name for name in found if name != "title"]
     for part in parts:
         if part not in known:

@@ -121,7 +121,8 @@ def _decimals(values: np.ndarray) -> int | None:
 def _column(values: np.ndarray, decimals: int | None) -> list[str]:
     if decimals is None:
         return [f"{value:.{_DIGITS - 1}e}" if value else "0" for value in values]
-    return [f"{value + 0.0:.{decimals}f}" for value in values]
+    texts_of = [f"{value + 0.0:.{decimals}f}" for value in values]
+    return [text.lstrip("-") if float(text) == 0.0 else text for text in texts_of]
 
 
 def number(value: float, digits: int = 6) -> str:

@@ -33,9 +33,11 @@ def structured_random(fit: Any) -> str:
     """The block "Covariance parameters" of `fit.summary()`."""
     columns = fit.variance_components_columns()
     rows = [
-        _Row(*row, apart=each.apart) for row, each in zip(zip(*columns.values(), strict=True), fit._components, strict=True)
+        _Row(*row, each.apart) for *row, each in zip(*columns.values(), fit._reported, strict=True)
     ]
-    plain, matrices, hidden = [], [], []
+    plain: list[_Row] = []
+    matrices: list[list[str]] = []
+    hidden: list[str] = []
     for k, mine in _by_term(fit, rows):
         factors = [row for row in mine if _LOADING.fullmatch(row.term) or row.term.startswith(_SPECIFIC)]
         if factors:

@@ -85,7 +85,7 @@ def _structured_pars(fit: Any) -> dict[str, Any]:
     covariance = fit.solution.information.covariance
     rows = components(fit)
     out: dict[str, list] = {"effect": [], "group": [], "term": [], "estimate": [], "std_error": []}
-    pairs = {}
+    pairs: dict[tuple[int, str], tuple[Any, Any]] = {}
     for number in {row.number for row in rows}:
         own = [row for row in rows if row.number == number and row.variance]
         pairs |= {(number, f"cov({a.term}, {b.term})"): (a, b) for a in own for b in own}
