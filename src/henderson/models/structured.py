@@ -436,6 +436,10 @@ def _identifiability(fit: StructuredFit) -> list[str]:
     for direction in flat:
         changes = [float(direction @ row.slope) for row in fit._components]
         largest = max(map(abs, changes), default=0.0)
+        size = max((abs(row.value) for row in fit._components), default=0.0)
+        if largest < 1e-6 * size:
+            # The parametrisation of a covariance of deficient rank moves, and nothing else.
+            continue
         named = [
             f"{row.term} of {row.group}" if row.group != row.term else row.group
             for row, change in zip(fit._components, changes, strict=True)

@@ -117,7 +117,8 @@ def _regular(solution: Solution) -> np.ndarray:
         zero = pivots_of(structure) & (here == 0.0)
         if structure.name == "us":
             t = structure.factor(here)
-            dead = np.diag(np.diag(t) == 0.0)
+            # A column of zeros: its entries move Sigma by their squares alone.
+            dead = np.diag(np.diag(t) == 0.0) | ~np.any(t, axis=0)
             zero |= ~np.any((structure.derivatives(here) != 0) & ~dead[None], axis=(1, 2))
         for i in np.flatnonzero(zero) + part.at.start:
             if layout.source[i] >= 0:
