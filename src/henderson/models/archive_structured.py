@@ -137,8 +137,11 @@ def arrays_of(fit: StructuredFit) -> dict[str, np.ndarray]:
         if term.lift is not None and term.lift.size <= LARGEST:
             out[f"lift_{k}"] = term.lift
         whole &= term.lift is None or term.lift.size <= LARGEST
-        if term.alone is not None:
+        if term.alone is not None and term.between is not None:
             out[f"alone_{k}"] = term.alone
+            whole &= term.between.size <= LARGEST
+            if term.between.size <= LARGEST:
+                out[f"between_{k}"] = term.between
     found = entries(solution) if whole else None
     if found is not None:
         out |= {"equations": found.values, "equation_rows": found.rows, "equation_cols": found.cols}
@@ -231,8 +234,12 @@ def _term(k: int, record: Mapping[str, Any], label: Any, arrays: Arrays, saved: 
     if q < 1 or (lift is None and q != levels and "equations" in arrays):
         raise DataError(f"the saved fit is damaged: {label.text} has {levels} levels and {q} equations.")
     alone = arrays.take(f"alone_{k}", levels) if f"alone_{k}" in arrays else None
+    between = None
+    if f"between_{k}" in arrays:
+        unseen = 0 if alone is None else int(np.count_nonzero(alone))
+        between = arrays.take(f"between_{k}", unseen, unseen)
     back = arrays.take(f"back_{k}", m, m)
-    return KeptTerm(q, structure, _precision(record["precision"], saved), back, lift, alone, levels)
+    return KeptTerm(q, structure, _precision(record["precision"], saved), back, lift, alone, between, levels)
 
 
 def _precision(record: Mapping[str, Any] | None, saved: Saved) -> KeptPrecision | None:

@@ -140,6 +140,7 @@ class Equations:
         cols.append(np.repeat(np.arange(n), self._border))
         all_rows, all_cols = np.concatenate(rows), np.concatenate(cols)
         if method == "dense":
+            within = [self._within_levels(k, None, wanted) for k in range(len(self.terms))]
             self.symbolic = sparse.analyze(n, np.zeros(0, np.int64), np.zeros(0, np.int64), tail=self._border, method="dense")
         else:
             self.symbolic = sparse.analyze(n, all_rows, all_cols, tail=self._border, method=method)
@@ -210,10 +211,10 @@ class Equations:
 
     def _within_levels(self, k, found, wanted):
         """Equations (rows, cols) within each level of term k that are coupled in some level: their inverse is asked for in all,
-        in levels without records too."""
+        in levels without records too. All of them where `found` is None: a dense factor has them anyhow."""
         term = self.terms[k]
-        coupled = np.eye(term.r, dtype=bool)
-        for (i, _, own, *_), (_, _, shape, present) in zip(found, wanted, strict=True):
+        coupled = np.full((term.r, term.r), found is None) | np.eye(term.r, dtype=bool)
+        for (i, _, own, *_), (_, _, shape, present) in zip(found or (), wanted, strict=found is not None):
             if i == k and own and term.r > 1:
                 there = np.zeros(int(np.prod(shape)), dtype=bool)
                 there[present] = True
@@ -476,10 +477,14 @@ class Equations:
         return full[: self.p, : self.p]
 
     def diagonal_blocks(self, k: int) -> np.ndarray:
-        """C^-1 within each level of term k, (q, r, r); zero where no record couples two columns of T."""
+        """C^-1 within each level of term k, (q, r, r); zero where no record couples two columns of T (see `coupled`)."""
         assert self._inverse is not None
         places = self._own_places[k]
         return np.where(places >= 0, self._inverse[np.maximum(places, 0)], 0.0)
+
+    def coupled(self, k: int) -> np.ndarray:
+        """(r, r) bool: columns of T between which `diagonal_blocks` is known."""
+        return np.all(self._own_places[k] >= 0, axis=0)
 
 
 def _stacked(terms: Sequence[Term], n: int):

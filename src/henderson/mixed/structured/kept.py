@@ -244,6 +244,7 @@ class KeptTerm:
     back: np.ndarray
     lift: np.ndarray | None
     alone: np.ndarray | None
+    between: np.ndarray | None
     levels: int
     """Of the user."""
 
@@ -278,7 +279,17 @@ def kept_solution(
     import scipy.sparse as sp
 
     made = tuple(
-        Term(sp.csr_matrix((0, t.q * t.structure.m)), t.q, t.structure, t.precision, t.back, t.lift, t.alone) for t in terms
+        Term(
+            sp.csr_matrix((0, t.q * t.structure.m)),
+            t.q,
+            t.structure,
+            t.precision,
+            t.back,
+            t.lift,
+            t.alone,
+            between=t.between,
+        )
+        for t in terms
     )
     p = coordinates.rank
     sizes = [(t.q, t.r) for t in made] + ([(absent, 1)] if absent else [])

@@ -29,6 +29,7 @@ class Term:
     back : B (m, m).
     lift : (levels of the user, q) where K = lift lift' is singular and its null directions are left out; else None.
     alone : (levels of the user,) what a lift leaves of K's diagonal: levels without records, of which the others tell a part only.
+    between : (u, u) what it leaves among the u levels where `alone` is positive.
     prior : whether the effects have a distribution. False for the rows of a grid without data, which are integrated out as
         unpenalised effects.
     """
@@ -41,6 +42,7 @@ class Term:
     lift: np.ndarray | None = None
     alone: np.ndarray | None = None
     prior: bool = True
+    between: np.ndarray | None = None
 
     @property
     def m(self) -> int:

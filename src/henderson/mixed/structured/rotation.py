@@ -83,7 +83,11 @@ def rotated(model: Model, covariance: np.ndarray | None) -> Model:
     z = _scaled_rows(z0, rows, root, np.where(keep, number, -1), q, len(model.y))
     alone = np.maximum(np.diag(covariance) - np.einsum("ij,ij->i", lift, lift), 0.0)
     alone[levels] = 0.0
-    moved = replace(term, z=z, q=q, precision=None, lift=lift, alone=alone if len(levels) < len(covariance) else None)
+    unseen = np.flatnonzero(alone)
+    between = covariance[np.ix_(unseen, unseen)] - lift[unseen] @ lift[unseen].T if len(unseen) else None
+    moved = replace(
+        term, z=z, q=q, precision=None, lift=lift, alone=None if between is None else alone, between=between
+    )
     return replace(
         model, x=rotation.forward(model.x), y=rotation.forward(model.y), terms=(moved,), rotation=rotation
     )

@@ -173,8 +173,9 @@ class Solution:
 
     @once
     def prediction_error(self) -> list[np.ndarray]:
-        """Var(u^ - u) of each level of each term, (levels, m, m): the uncertainty of beta^ included (PEV). Covariances between
-        effects that no record of any level couples directly are left at zero; variances are exact."""
+        """Var(u^ - u) of each level of each term, (levels, m, m): the uncertainty of beta^ included (PEV). Variances are exact, and
+        covariances that are given; those that a sparse factor does not hold, as of effects with specific variances (fa) that no
+        record couples directly, are left at zero."""
         return self._blocks(True)
 
     @once
@@ -191,7 +192,10 @@ class Solution:
             factor = np.sqrt(self.point.s2) * self._to_user(k)
             if term.lift is None:
                 block = system.diagonal_blocks(k)
-                out.append(factor @ block @ factor.T)
+                known = factor @ block @ factor.T
+                used = (factor != 0).astype(float)
+                known[:, used @ ~system.coupled(k) @ used.T > 0] = 0.0
+                out.append(known)
                 continue
             lifted = self._lifted(k, term, factor, with_fixed)
             if term.alone is not None:
@@ -261,7 +265,9 @@ class Solution:
         total: np.ndarray | float = 0.0
         for k, (zk, term) in enumerate(zip(z, self.terms, strict=True)):
             if zk is not None and term.alone is not None:
-                total = total + _quadratic(zk, term.alone, self.covariances[k])
+                assert term.between is not None
+                unseen = np.flatnonzero(term.alone)
+                total = total + _quadratic(zk, unseen, term.between, self.covariances[k])
         return total
 
     def prediction_variance(
@@ -294,12 +300,15 @@ class Solution:
         return information(self)
 
 
-def _quadratic(z: object, alone: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """z' (diag(alone) (x) Sigma) z of each row of z (n, levels m)."""
+def _quadratic(z: object, unseen: np.ndarray, between: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """z' (between (x) Sigma) z of each row of z (n, levels m), for the levels `unseen`."""
     m = len(sigma)
-    parts = [z[:, j::m] for j in range(m)]  # type: ignore[index]
+    parts = [z[:, j::m][:, unseen] for j in range(m)]  # type: ignore[index]
     out = np.zeros(z.shape[0])  # type: ignore[attr-defined]
-    for i in range(m):
-        for j in range(m):
-            out += sigma[i, j] * np.asarray(parts[i].multiply(parts[j]) @ alone).ravel()
+    touched = np.flatnonzero(sum(np.diff(part.tocsr().indptr) for part in parts))
+    step = max(1, _CHUNK // max(m * len(unseen), 1))
+    for a in range(0, len(touched), step):
+        rows = touched[a : a + step]
+        here = np.stack([part[rows].toarray() for part in parts])
+        out[rows] = np.einsum("inu,ij,jnu->n", here, sigma, here @ between)
     return out
