@@ -21,6 +21,7 @@ _LAZY = {
     "lm": ("henderson.models.lm", "lm"),
     "lmm": ("henderson.models.lmm", "lmm"),
     "load": ("henderson.models.archive", "load"),
+    "plan": ("henderson.models.plan", "plan"),
     "datasets": ("henderson.datasets", None),
     "design": ("henderson.design", None),
     "genetics": ("henderson.genetics", None),
@@ -53,6 +54,7 @@ __all__ = [
     "lm",
     "lmm",
     "load",
+    "plan",
 ]
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from .models.lm import lm
     from .models.lmm import lmm
     from .models.mixed_fit import MixedFit
+    from .models.plan import plan
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ from .saved import Saved, input_notes
 if TYPE_CHECKING:
     from ..design import Design
     from ..frame import Frame
+    from ..mixed.structured.plan import Plan
     from ..mixed.standardise import Standardised
     from ..report.figures import Plots
 
@@ -415,6 +416,13 @@ class MixedFit(Derived, Fit):
         return refit(self, response_again(self, response))
 
     # -- reports -----------------------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Which solver the fit took, and the sizes of its equations and their factor, operations and memory. `hd.plan` says the same
+        before a fit."""
+        from .plan import plan_of_fit
+
+        return plan_of_fit(self)
 
     def summary(self, correlation: bool | None = None) -> str:
         """The fit as text, in the layout of R's lme4 and lmerTest. `correlation=True` prints the
