@@ -1,4 +1,4 @@
-"""The shell's door: `henderson fit`, `henderson check`, `henderson datasets`.
+"""The shell's door: `henderson fit`, `henderson check`, `henderson plan`, `henderson datasets`.
 
 Exit codes: 0 the fit can be used (`check`: nothing is wrong); 1 the formula, the data or the model is wrong; 2 the command line is
 wrong; 3 the fit did not converge (what it reached is printed all the same). Results go to standard output,
@@ -27,6 +27,14 @@ app = typer.Typer(
 )
 
 OK, WRONG, USAGE, NOT_CONVERGED = 0, 1, 2, 3
+Relationship = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A file that vm(..., NAME) or car(..., NAME) names: a pedigree (animal, sire, dam), a square table with ids, or pairs of "
+        "neighbours. May be given several times.",
+        metavar="NAME=FILE",
+    ),
+]
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -55,12 +63,13 @@ def fit(
     file: Annotated[str, typer.Argument(help="A CSV or Parquet file.")],
     residual: Annotated[
         str | None,
-        typer.Option(help='Correlation of the residuals: "ar1(0 + Days | Subject)".', metavar="TERM"),
+        typer.Option(help='Covariance of the residuals: "ar1(0 + Days | Subject)", "(1 | ar1(row):ar1(col)) + (1 | units)".', metavar="TERM"),
     ] = None,
     variance: Annotated[
         str | None,
         typer.Option(help='Variance of the residuals: "ident(sex)", "power(x)".', metavar="FUNCTION"),
     ] = None,
+    relationship: Relationship = None,
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
     vcov: Annotated[
         str | None,
@@ -86,8 +95,8 @@ def fit(
     plot: Annotated[Path | None, typer.Option(help="Draw the fit to this file.", metavar="PLOT.png")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print a line for each iteration.")] = False,
 ) -> None:
-    """Fit a model and print its summary: with random terms a linear mixed model, with --residual or --variance generalised
-    least squares, else least squares.
+    """Fit a model and print its summary: with random terms a linear mixed model (which may have --residual, --variance and
+    --relationship), without them and with --residual or --variance generalised least squares, else least squares.
     """
     # Before the fit: a long one must not be lost to a wrong path.
     for path in (out, plot):
@@ -96,7 +105,7 @@ def fit(
         raise DataError(f"'{plot}': pictures are written as {', '.join(PICTURES)}, by the end of the name.")
     if explain and as_json:
         raise ModelError("--explain prints for the eye and --json for machines: ask for one of them.")
-    fitted = _fitted(formula, file, residual, variance, ml, vcov, weights, offset, verbose)
+    fitted = _fitted(formula, file, residual, variance, relationship, ml, vcov, weights, offset, verbose)
     if as_json:
         from .report.record import record
 
@@ -123,6 +132,7 @@ def _fitted(
     file: str,
     residual: str | None,
     variance: str | None,
+    relationship: list[str] | None,
     ml: bool,
     vcov: str | None,
     weights: str | None,
@@ -142,6 +152,8 @@ def _fitted(
         raise ModelError(
             "--ml: least squares has no variance parameters for REML or ML to differ in. Leave it out."
         )
+    if relationship and not random:
+        raise ModelError("--relationship is for random terms, as (1 | vm(animal, A)): this formula has none.")
     if least_squares:
         from .models.lm import lm
 
@@ -149,8 +161,10 @@ def _fitted(
     options: dict[str, Any] = {"reml": not ml, "weights": weights, "offset": offset, "verbose": verbose}
     if random:
         from .models.lmm import lmm
+        from .models.relationship_files import relationships_of
 
-        return lmm(formula, file, residual=residual, variance=variance, **options)
+        known = relationships_of(formula, relationship or [])
+        return lmm(formula, file, residual=residual, variance=variance, relationships=known, **options)
     from .models.gls import gls
 
     return gls(formula, file, residual=residual, variance=variance, **options)
@@ -171,14 +185,41 @@ def check(
     variance: Annotated[
         str | None, typer.Option(help="Variance of the residuals.", metavar="FUNCTION")
     ] = None,
+    relationship: Relationship = None,
     weights: Annotated[str | None, typer.Option(help="Column of precision weights.", metavar="COL")] = None,
 ) -> None:
     """Say what can be estimated from a model and a table, before any fit. Exit code 1 where something cannot."""
     from .models.check import check as checked
+    from .models.relationship_files import relationships_of
 
-    found = checked(formula, file, residual=residual, variance=variance, weights=weights)
+    known = relationships_of(formula, relationship or [])
+    found = checked(formula, file, residual=residual, variance=variance, weights=weights, relationships=known)
     typer.echo(repr(found), nl=False)
     if not found.ok:
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def plan(
+    formula: Annotated[str, typer.Argument(help='The model, for example "y ~ sex + (1 | vm(animal, A))".')],
+    file: Annotated[str, typer.Argument(help="A CSV or Parquet file.")],
+    residual: Annotated[
+        str | None, typer.Option(help="Correlation of the residuals.", metavar="TERM")
+    ] = None,
+    variance: Annotated[
+        str | None, typer.Option(help="Variance of the residuals.", metavar="FUNCTION")
+    ] = None,
+    relationship: Relationship = None,
+    weights: Annotated[str | None, typer.Option(help="Column of precision weights.", metavar="COL")] = None,
+) -> None:
+    """Say how a mixed model would be fitted: solver, sizes, operations, memory. Exit code 1 where this machine has too little."""
+    from .models.plan import plan as planned
+    from .models.relationship_files import relationships_of
+
+    known = relationships_of(formula, relationship or [])
+    found = planned(formula, file, residual=residual, variance=variance, weights=weights, relationships=known)
+    typer.echo(str(found), nl=False)
+    if not found.fits:
         raise typer.Exit(WRONG)
 
 

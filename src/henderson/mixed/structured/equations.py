@@ -18,6 +18,7 @@ from ...sparse.parallel import thread_count
 from ..system import Pivots
 from .model import Model, Term
 from .pattern import column_offsets, effect_offsets, pattern_of
+from .plan import require_memory
 from .row_matrix import RowMatrix
 from .weighted import weighted
 
@@ -52,8 +53,13 @@ class Values(NamedTuple):
 class Equations:
     """The mixed-model equations of a `Model`."""
 
-    def __init__(self, model: Model, method: str | None = None):
-        """method : "dense" or "amd" for the factor; None chooses."""
+    def __init__(self, model: Model, method: str | None = None, allocate: bool = True):
+        """method : "dense" or "amd" for the factor; None chooses. allocate : False analyses alone, for a plan.
+
+        Raises
+        ------
+        ModelError : the factor does not fit in memory.
+        """
         self.lock = threading.RLock()
         self.model = model
         self.terms = model.terms
@@ -68,7 +74,9 @@ class Equations:
         self.weighted = weighted(self.z, model.residual)
         self._pattern = pattern_of(self.terms, self.weighted, self._border, method)
         self.symbolic = self._pattern.symbolic
-        self._panels = np.zeros(self.symbolic.stored)
+        if allocate:
+            require_memory(self.q + self.p, self.symbolic.stored)
+        self._panels = np.zeros(self.symbolic.stored if allocate else 0)
         self._rows = None if model.residual is None else RowMatrix(model.residual)
         self._rinv: sp.csr_matrix | None = None
         self._weighed = False
@@ -317,7 +325,7 @@ class Equations:
 
     def coupled(self, k: int) -> np.ndarray:
         """(r, r) bool: columns of T between which `diagonal_blocks` is known."""
-        return np.all(self._own_places[k] >= 0, axis=0)
+        return np.all(self._pattern.within[k] >= 0, axis=0)
 
 
 def _stacked(terms: Sequence[Term], n: int) -> sp.csr_matrix:

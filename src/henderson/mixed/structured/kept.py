@@ -8,7 +8,7 @@ without y, stand for the factor: they give the variance of any combination of fi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from .information import Information
 from .model import Model, Term
 from .natural import Reported
 from .parameters import Image, Layout
+from .pattern import Pattern
 from .solution import Solution
 
 LARGEST = 20_000_000
@@ -49,7 +50,7 @@ def entries(solution: Solution) -> Entries | None:
         return system.entries
     with system.lock:
         places, rows, cols = [], [], []
-        for at, r, c in _pattern(system):
+        for at, r, c in places_of(system):
             places.append(at)
             rows.append(r)
             cols.append(c)
@@ -60,36 +61,45 @@ def entries(solution: Solution) -> Entries | None:
         system.assemble(point.image.values)
         values = system._panels[at].copy()
     index = np.int32 if system.q + system.p < 2**31 else np.int64
-    return Entries(np.concatenate(rows)[first].astype(index), np.concatenate(cols)[first].astype(index), values)
+    return Entries(
+        np.concatenate(rows)[first].astype(index), np.concatenate(cols)[first].astype(index), values
+    )
 
 
-def _pattern(system: Equations):
+def places_of(system: Equations) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Places in the panels, rows and columns of the entries of C, some more than once."""
-    for block in system._blocks:
-        r, c = (system.terms[k].r for k in (block.k, block.l))
-        row = system.offsets[block.k] + block.rows[:, None, None] * r + np.arange(r)[:, None]
-        col = system.offsets[block.l] + block.cols[:, None, None] * c + np.arange(c)
+    pattern, terms, offsets = system._pattern, system.terms, system.offsets
+    for block in pattern.blocks:
+        pairs = block.pairs
+        row = (
+            offsets[pairs.k]
+            + pairs.rows[:, None, None] * terms[pairs.k].r
+            + np.arange(terms[pairs.k].r)[:, None]
+        )
+        col = offsets[pairs.l] + pairs.cols[:, None, None] * terms[pairs.l].r + np.arange(terms[pairs.l].r)
         row, col = np.broadcast_arrays(row, col)
         yield block.places, row.ravel()[block.present], col.ravel()[block.present]
-    for k, places in system._prior_places:
-        term = system.terms[k]
+    for k, places in enumerate(pattern.priors):
+        if places is None:
+            continue
+        term = terms[k]
         level = np.arange(term.q)
         found = (level, level) if term.precision is None else (term.precision.rows, term.precision.cols)
-        row, col = ((system.offsets[k] + at[:, None] * term.r + np.arange(term.r)).ravel() for at in found)
+        row, col = ((offsets[k] + at[:, None] * term.r + np.arange(term.r)).ravel() for at in found)
         yield places, row, col
-    for k, own in enumerate(system._own_places):
+    for k, own in enumerate(pattern.within):
         level, a, b = np.nonzero(own >= 0)
-        first = system.offsets[k] + level * system.terms[k].r
+        first = offsets[k] + level * terms[k].r
         yield own[level, a, b], first + a, first + b
-    for k, border in enumerate(system._border_places):
-        lo, hi = system.offsets[k], system.offsets[k + 1]
+    for k, border in enumerate(pattern.borders):
+        lo, hi = offsets[k], offsets[k + 1]
         wide = border.reshape(hi - lo, -1)[:, : system.p]
         row = np.broadcast_to(system.q + np.arange(system.p), wide.shape)
         col = np.broadcast_to(np.arange(lo, hi)[:, None], wide.shape)
         yield wide.ravel(), row.ravel(), col.ravel()
     row, col = system._corner_index
     inside = row < system.p
-    yield system._corner_places[inside], system.q + row[inside], system.q + col[inside]
+    yield pattern.corner[inside], system.q + row[inside], system.q + col[inside]
 
 
 # -- a system of them --------------------------------------------------------------------------------------
@@ -117,10 +127,16 @@ class KeptEquations(Equations):
         self.sizes, self.entries, self.dense, self.refused = list(sizes), found, dense, refused
         self.offsets = np.concatenate([[0], np.cumsum([q * r for q, r in sizes])]).astype(np.int64)
         self.q = int(self.offsets[-1])
-        self.flops = 0.0
-        self.description = f"{self.q + p} equations"
         self._inverse, self._inverted = None, None
         self._ready = False
+
+    @property
+    def flops(self) -> float:
+        return 0.0
+
+    @property
+    def description(self) -> str:
+        return f"{self.q + self.p} equations"
 
     def ready(self) -> None:
         """Factorise C, once.
@@ -150,13 +166,14 @@ class KeptEquations(Equations):
         self._panels = np.zeros(self.symbolic.stored)
         self._panels[self.symbolic.positions(rows, cols)] = self.entries.values
         self._panels[self.symbolic.positions(tail[-1:], tail[-1:])] = 1.0
-        self._own_places = [self._places_within(k, rows, cols) for k in range(len(self.sizes))]
+        within = tuple(self._places_within(k, rows, cols) for k in range(len(self.sizes)))
+        self._pattern = Pattern(self.symbolic, (), (), within, (), none)
         if sparse.factor(self.symbolic, self._panels, threads=self._threads) >= 0:
             raise DataError("the saved fit is damaged: its equations are not positive definite.")
         self._ready = True
 
     def _places_within(self, k: int, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        """As `Equations._own_places`."""
+        """As `Pattern.within`."""
         (q, r), lo, hi = self.sizes[k], self.offsets[k], self.offsets[k + 1]
         mine = (rows >= lo) & (rows < hi) & (cols >= lo) & (cols < hi)
         level, a = np.divmod(rows[mine] - lo, r)
@@ -180,6 +197,10 @@ class KeptEquations(Equations):
     def half_solve(self, vectors: np.ndarray) -> np.ndarray:
         self.ready()
         return super().half_solve(vectors)
+
+    def coupled(self, k: int) -> np.ndarray:
+        self.ready()
+        return super().coupled(k)
 
     def back_solve(self, vectors: np.ndarray) -> np.ndarray:
         self.ready()
@@ -295,9 +316,13 @@ def kept_solution(
     sizes = [(t.q, t.r) for t in made] + ([(absent, 1)] if absent else [])
     system = KeptEquations(sizes, p, equations, dense, refused)
     model = Model(np.zeros((0, p)), np.zeros(0), made, residual, coordinates, None, None, coordinates.n)
-    solution = KeptSolution(Problem(model, system, layout, reml), theta, None, tuple(reported), tuple(recorded))
+    solution = KeptSolution(
+        Problem(model, system, layout, reml), theta, None, tuple(reported), tuple(recorded)
+    )
     where = {(part.kind, part.term): part.at for part in layout.parts}
-    factors = [np.asarray(t.structure.factor(phi[where.get(("T", k), slice(0, 0))])) for k, t in enumerate(made)]
+    factors = [
+        np.asarray(t.structure.factor(phi[where.get(("T", k), slice(0, 0))])) for k, t in enumerate(made)
+    ]
     image = Image(Values(factors, [None] * len(made), None), np.nan, {}, np.zeros(len(phi)))
     point = Point(theta, phi, image, np.nan, s2, deviance)
     solution.__dict__.update(found, point=point, information=information)

@@ -4,7 +4,7 @@ is made again at each iteration."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -175,9 +175,9 @@ def _solver(model: Model, system: Equations) -> str:
 
 def _entries(system: Equations) -> int:
     """Entries of the lower triangle of C."""
-    from .kept import _pattern
+    from .kept import places_of
 
-    return len(np.unique(np.concatenate([at for at, _, _ in _pattern(system)])))
+    return len(np.unique(np.concatenate([at for at, _, _ in places_of(system)])))
 
 
 def plan_of_mixed(formula: str, system: System, n: int, parameters: int) -> Plan:
@@ -219,7 +219,7 @@ def plan_of_mixed(formula: str, system: System, n: int, parameters: int) -> Plan
     )
 
 
-def require_memory(system: Any, stored: int) -> None:
+def require_memory(equations: int, stored: int) -> None:
     """Refuse equations whose factor and inverse cannot both be held, before the machine starts to swap.
 
     Raises
@@ -231,7 +231,7 @@ def require_memory(system: Any, stored: int) -> None:
     memory, needed = machine_memory(), 2 * _WORD * stored
     if needed > memory:
         raise ModelError(
-            f"The {system.q + system.p:,} mixed-model equations fill {_bytes(needed)} as factor and inverse; this machine has "
+            f"The {equations:,} mixed-model equations fill {_bytes(needed)} as factor and inverse; this machine has "
             f"{_bytes(memory)}. hd.plan says what they are made of. Fewer levels or effects, a sparse relationship (a pedigree) in "
             "place of a dense one, or rr in place of us make them smaller."
         )
