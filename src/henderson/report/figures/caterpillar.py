@@ -11,6 +11,8 @@ from .page import BLUE, FAINT, INK, SOFT, Page, dress, short
 
 LABELLED = 60
 """Levels up to which each has its name at the axis."""
+DRAWN = 10_000
+"""Levels up to which each is drawn; of more, as many at even steps of their order."""
 PANELS = 12
 _Z = 1.959963984540054
 
@@ -30,11 +32,13 @@ def draw(fit: Any) -> Page:
     panels = []
     for term, u, pev in zip(fit.labels.terms, fit.solution.u, fit.solution.prediction_error, strict=True):
         order = np.argsort(u[:, 0], kind="stable")
+        if len(order) > DRAWN:
+            order = order[np.linspace(0, len(order) - 1, DRAWN).astype(np.int64)]
         names = [str(v) for v in term.levels] if len(u) <= LABELLED else None
         for i, effect in enumerate(term.effects):
             error = np.sqrt(np.maximum(pev[:, i, i], 0.0))
             labels = [names[j] for j in order] if names else None
-            panels.append((f"{effect} | {term.group}", u[order, i], error[order], labels, i == 0))
+            panels.append((f"{effect} | {term.group}", u[order, i], error[order], labels, i == 0, len(u)))
     more = len(panels) - PANELS
     panels = panels[:PANELS]
     tallest = max(len(values) if len(values) <= LABELLED else 34 for _, values, *_ in panels)
@@ -52,7 +56,13 @@ def draw(fit: Any) -> Page:
 
 
 def _panel(
-    axes: Any, name: str, values: np.ndarray, error: np.ndarray, labels: list[str] | None, first: bool
+    axes: Any,
+    name: str,
+    values: np.ndarray,
+    error: np.ndarray,
+    labels: list[str] | None,
+    first: bool,
+    count: int,
 ) -> None:
     at = np.arange(len(values))
     few = len(values) <= LABELLED
@@ -68,4 +78,5 @@ def _panel(
         axes.tick_params(axis="y", length=0 if not first else 2)
     else:
         axes.set_yticks([])
-        axes.set_ylabel(f"{len(values):,} levels" if first else "", fontsize=9, color=INK)
+        said = f"{count:,} levels" + ("" if count == len(values) else f", {len(values):,} drawn")
+        axes.set_ylabel(said if first else "", fontsize=9, color=INK)

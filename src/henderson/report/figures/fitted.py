@@ -58,7 +58,7 @@ def _panels_view(fit: Any) -> _View | None:
     rows = slice(None) if design.rows is None else design.rows
     predictors = [name for name in fit.spec["columns"] if name in _right_side(fit)]
     for k, block in enumerate(design.blocks):
-        if len(block.levels) > PANELS or len(block.factors) > 1:
+        if len(block.levels) > PANELS or len(block.factors) != 1 or not _one_level_each(fit, k):
             continue
         moving = []
         for name in predictors:
@@ -69,6 +69,9 @@ def _panels_view(fit: Any) -> _View | None:
         others = {f for other in design.blocks for f in other.factors} - set(block.factors)
         if len(moving) == 1 and not others:
             name, column, values = moving[0]
+            if design.structured is not None and len(np.unique(values)) > NAMED:
+                # Effects of a structure are those of the values there are, with nothing between them.
+                continue
             if column.kind == "factor":
                 return _View(k, name, tuple(column.levels), values)
             if "levels" in fit.spec["columns"][name]:
@@ -76,6 +79,15 @@ def _panels_view(fit: Any) -> _View | None:
                 return _View(k, name, tuple(levels.tolist()), codes)
             return _View(k, name, None, values)
     return None
+
+
+def _one_level_each(fit: Any, k: int) -> bool:
+    """Whether every level of a term has rows, and every row is in one of them."""
+    block = fit.design.blocks[k]
+    if len(np.unique(block.codes)) < len(block.levels) or block.codes.min() < 0:
+        return False
+    terms = fit.design.structured
+    return terms is None or bool(np.diff(terms[k].z.indptr).max() <= block.m)
 
 
 def _right_side(fit: Any) -> set[str]:
@@ -151,7 +163,7 @@ def _lines(fit: Any, view: _View) -> tuple[list, list, list, list]:
     design, block = fit.design, fit.design.blocks[view.term]
     first = np.array([np.flatnonzero(block.codes == level)[0] for level in range(len(block.levels))])
     source = first if design.rows is None else design.rows[first]
-    if view.categories:
+    if view.categories or design.structured is not None:
         grid = np.unique(view.values)
     else:
         grid = np.linspace(view.values.min(), view.values.max(), _GRID)
@@ -183,6 +195,7 @@ def _is_one_way(fit: Any) -> bool:
     blocks = fit.design.blocks
     return (
         len(blocks) == 1
+        and _one_level_each(fit, 0)
         and blocks[0].values is None
         and len(blocks[0].levels) <= NAMED
         and not _right_side(fit)

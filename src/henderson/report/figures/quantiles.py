@@ -59,12 +59,14 @@ def linear_panel(axes: Any, fit: Any, level: float = 0.95) -> int:
 def _mixed(fit: Any) -> Page:
     """Residuals and, over their own standard deviations, the BLUPs of each effect."""
     samples = [("Residuals", _finite(fit.residuals_as("pearson")))]
-    for term, u, pev, sigma in zip(
-        fit.labels.terms, fit.solution.u, fit.solution.prediction_error, fit.solution.covariances, strict=True
+    solution = fit.solution
+    priors = getattr(solution, "prior_diagonals", None) or [np.ones(len(u)) for u in solution.u]
+    for term, u, pev, sigma, prior in zip(
+        fit.labels.terms, solution.u, solution.prediction_error, solution.covariances, priors, strict=True
     ):
         for i, effect in enumerate(term.effects):
             # Var(u^) = Var(u) - PEV: a BLUP is shrunk, the more the less is known of its level.
-            spread = np.sqrt(np.maximum(sigma[i, i] - pev[:, i, i], 0.0))
+            spread = np.sqrt(np.maximum(prior * sigma[i, i] - pev[:, i, i], 0.0))
             known = spread > 1e-8 * np.sqrt(sigma[i, i]) if sigma[i, i] > 0 else np.zeros(len(u), dtype=bool)
             if known.sum() > 2:
                 samples.append((f"{effect} | {term.group}", u[known, i] / spread[known]))
