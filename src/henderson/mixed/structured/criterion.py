@@ -1,6 +1,6 @@
 """The (restricted) likelihood of the parameters of all structures (docs/theory.md section 2).
 
-    D = log|C| + sum_k r_k log|K_k| + log|R| + nu log(2 pi s2) + pwrss / s2,      REML: nu = n - p;  ML: log|C_zz|, nu = n
+D = log|C| + sum_k r_k log|K_k| + log|R| + nu log(2 pi s2) + pwrss / s2,      REML: nu = n - p;  ML: log|C_zz|, nu = n
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ def draw(solution: Solution, n: int, rng: np.random.Generator, new_effects: bool
     normals = rng.normal(size=(len(model.y), n))
     if model.residual is not None:
         assert point.image.values.residual is not None
-        normals = _of_precision(model.residual.rows, model.residual.cols, point.image.values.residual, normals)
+        normals = _of_precision(
+            model.residual.rows, model.residual.cols, point.image.values.residual, normals
+        )
     total += size * normals
     if model.places is not None:
         total = total[model.places]

@@ -148,15 +148,19 @@ def standardise(
             made.append(Term(z, len(absent), _Free(), None, np.eye(1), None, prior=False))  # type: ignore[arg-type]
     log_weights = 0.0 if root is None else 2.0 * float(np.sum(np.log(root)))
     back = tuple(t.back for t in made if t.prior)
-    coordinates = Coordinates(
-        n, basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back
-    )
+    coordinates = Coordinates(n, basis.r, basis.kept, basis.dropped, projection, y_scale, log_weights, back)
     return Model(q, standard, tuple(made), residual, coordinates, places, root, n, row_scale=row_scale)
 
 
 def _moved(term: Term, spread: sp.csr_matrix) -> Term:
     return Term(
-        (spread @ term.z).tocsr(), term.q, term.structure, term.precision, term.back, term.lift, prior=term.prior
+        (spread @ term.z).tocsr(),
+        term.q,
+        term.structure,
+        term.precision,
+        term.back,
+        term.lift,
+        prior=term.prior,
     )
 
 

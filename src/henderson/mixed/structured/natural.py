@@ -59,7 +59,9 @@ def _residual_variance(solution: Solution) -> tuple[float, np.ndarray]:
     if residual is None:
         return solution.scale2, np.zeros(0)
     t = solution.point.phi[at]
-    slopes = numerical_slopes(lambda v: np.array([residual.log_scale(v)]), t, residual.lower, residual.upper, 1)
+    slopes = numerical_slopes(
+        lambda v: np.array([residual.log_scale(v)]), t, residual.lower, residual.upper, 1
+    )
     return solution.scale2 * float(np.exp(-2.0 * residual.log_scale(t))), -2.0 * slopes[0]
 
 
@@ -67,7 +69,11 @@ def _moves(row: Reported, information) -> bool:
     """Whether the row's value changes along a direction that the data say nothing of."""
     slope = row.slope
     size = max(abs(row.value), 1e-300)
-    return bool(np.any(np.abs(information.flat @ slope) > 1e-6 * max(float(np.abs(slope).max(initial=0.0)), 1e-12 * size)))
+    return bool(
+        np.any(
+            np.abs(information.flat @ slope) > 1e-6 * max(float(np.abs(slope).max(initial=0.0)), 1e-12 * size)
+        )
+    )
 
 
 def user_theta(solution: Solution, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -136,12 +136,23 @@ class _Newton:
                     continue
             if found is not None:
                 point, share = found
-            if done or found is None or len(steps) > self.max_iterations or self._hopeless(point, decrease, steps):
+            if (
+                done
+                or found is None
+                or len(steps) > self.max_iterations
+                or self._hopeless(point, decrease, steps)
+            ):
                 break
         converged = 0.0 <= remaining < max(self.tolerance, RESOLUTION)
         point = self._snap(point)
         return Optimum(
-            point.theta, point.deviance, remaining, converged, len(steps) - 1, d.average_information, tuple(steps)
+            point.theta,
+            point.deviance,
+            remaining,
+            converged,
+            len(steps) - 1,
+            d.average_information,
+            tuple(steps),
         )
 
     def _matrices(self, observe: bool, taken: int) -> list[str]:
@@ -172,7 +183,9 @@ class _Newton:
         stuck = ((theta <= self.lower) & (gradient >= 0)) | ((theta >= self.upper) & (gradient <= 0))
         return ~stuck
 
-    def _direction(self, gradient: np.ndarray, hessian: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
+    def _direction(
+        self, gradient: np.ndarray, hessian: np.ndarray, free: np.ndarray
+    ) -> tuple[np.ndarray, float]:
         """The Newton step among free parameters, the eigenvalues of H made positive, and what it promises."""
         direction = np.zeros_like(gradient)
         if not free.any():
@@ -304,7 +317,7 @@ def observed_hessian(
     None where a neighbouring point is not defined.
     """
     k = len(gradient)
-    lower, upper = problem.layout.bounds()
+    _, upper = problem.layout.bounds()
     hessian = np.eye(k)
     for a in np.flatnonzero(which):
         h = step * max(abs(point.theta[a]), 0.1)

@@ -18,7 +18,6 @@ import numpy as np
 from .equations import Values
 from .model import Model
 
-
 _WIDEST = 7.0
 """Box of the residual's free coordinates, which are smooth and of size about 1."""
 
@@ -268,7 +267,9 @@ def image(model: Model, layout: Layout, phi: np.ndarray, slopes: bool) -> Image:
     """Evaluate all structures at phi. Raises NotPositiveDefinite."""
     where = {(part.kind, part.term): part.at for part in layout.parts}
     none = np.zeros(0)
-    factors, precisions, found = [], [], {}
+    factors: list[np.ndarray] = []
+    precisions: list[np.ndarray | None] = []
+    found: dict[tuple[str, int], np.ndarray] = {}
     log_det, log_det_slopes = 0.0, np.zeros(len(phi))
     for k, term in enumerate(model.terms):
         at = where.get(("T", k))
@@ -284,7 +285,7 @@ def image(model: Model, layout: Layout, phi: np.ndarray, slopes: bool) -> Image:
         precisions.append(here.values)
         log_det += term.r * here.log_det
         if slopes and at is not None:
-            found["K", k] = here.value_slopes
+            found["K", k] = np.asarray(here.value_slopes)
             log_det_slopes[at] = term.r * np.asarray(here.log_det_slopes)
     residual = None
     if model.residual is not None:
@@ -293,6 +294,6 @@ def image(model: Model, layout: Layout, phi: np.ndarray, slopes: bool) -> Image:
         residual = here.values
         log_det += here.log_det
         if slopes and at is not None:
-            found["R", -1] = here.value_slopes
-            log_det_slopes[at] = here.log_det_slopes
+            found["R", -1] = np.asarray(here.value_slopes)
+            log_det_slopes[at] = np.asarray(here.log_det_slopes)
     return Image(Values(factors, precisions, residual), log_det, found, log_det_slopes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -144,8 +145,7 @@ def pattern_of(
             for term, lo, which in zip(terms, offsets, coupled, strict=False)
         ),
         tuple(
-            at(np.tile(tail, hi - lo), np.repeat(np.arange(lo, hi), border))
-            for lo, hi in zip(offsets[:-1], offsets[1:], strict=True)
+            at(np.tile(tail, hi - lo), np.repeat(np.arange(lo, hi), border)) for lo, hi in pairwise(offsets)
         ),
         at(*(tail[side] for side in np.tril_indices(border))),
     )

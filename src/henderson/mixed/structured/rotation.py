@@ -150,7 +150,6 @@ def _scaled_rows(
     """Row (i, j): root_i Z0[j] at level number_i; nothing where K has no such direction."""
     import scipy.sparse as sp
 
-    levels, c = rows.shape
     m = z0.shape[1]
     kept = number >= 0
     values = root[kept, None, None] * z0[None]

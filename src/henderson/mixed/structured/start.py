@@ -39,7 +39,9 @@ def moment_sizes(model: Model) -> tuple[list[np.ndarray], float]:
         sums = np.asarray(term.z.T @ y).reshape(term.q, term.m)
         found = square > 1e-12 * square.max()
         between = np.where(found, sums**2 / np.where(found, square, 1.0), 0.0).sum(axis=0) / total
-        shares.append((between, found.sum(axis=0), np.where(found, square, 0.0).sum(axis=0) / model.n, term.q))
+        shares.append(
+            (between, found.sum(axis=0), np.where(found, square, 0.0).sum(axis=0) / model.n, term.q)
+        )
         free = model.n - int(found.sum())
         if free > 0.05 * model.n and term.lift is None:
             residual = min(residual, max(1.0 - between.sum() / model.n, 0.0) * model.n / free)
@@ -55,7 +57,12 @@ def moment_sizes(model: Model) -> tuple[list[np.ndarray], float]:
     return sizes, residual
 
 
-def pack(problem: Problem, sizes: list[np.ndarray], residual: float, covariances: dict[int, np.ndarray] | None = None) -> np.ndarray:
+def pack(
+    problem: Problem,
+    sizes: list[np.ndarray],
+    residual: float,
+    covariances: dict[int, np.ndarray] | None = None,
+) -> np.ndarray:
     """theta at given variances of the effects, or their whole covariances by term, y having variance 1."""
     layout, model = problem.layout, problem.model
     phi = np.zeros(len(layout.source))
@@ -130,7 +137,11 @@ def _factor_starts(problem: Problem, reduced: list[int]) -> list[np.ndarray]:
     point = evaluate(simple, ended.theta)
     assert point is not None
     found = score(simple, point)
-    sizes = [np.diag(t @ t.T) * point.s2 for t, term in zip(point.factors, simple_model.terms, strict=True) if term.prior]
+    sizes = [
+        np.diag(t @ t.T) * point.s2
+        for t, term in zip(point.factors, simple_model.terms, strict=True)
+        if term.prior
+    ]
     sigmas = {k: _shown(simple_model.terms[k], found.b[k], point.factors[k], point, k) for k in reduced}
     out = []
     for kind in range(3):
@@ -153,4 +164,8 @@ def _shown(term: Term, b: np.ndarray, t: np.ndarray, point, k: int) -> np.ndarra
     u = b @ t.T
     if term.precision is None:
         return u.T @ u / term.q
-    return u.T @ symmetric_times(term.precision.rows, term.precision.cols, point.image.values.precisions[k], u) / term.q
+    return (
+        u.T
+        @ symmetric_times(term.precision.rows, term.precision.cols, point.image.values.precisions[k], u)
+        / term.q
+    )
