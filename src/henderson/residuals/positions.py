@@ -132,10 +132,12 @@ class Positions(Structure):
     def natural(self, t: np.ndarray) -> np.ndarray:
         if not self.has_variances:
             return self.family.natural(t)
-        variances = np.exp(2.0 * np.append(0.0, t[: self.n_sd]))
+        # Reported in the units of the rows, where traits may be further apart than those a fit is worked out in.
+        sd = np.exp(np.append(0.0, t[: self.n_sd]))
+        variances = sd**2
         if isinstance(self.family, General):
-            v = self.matrix(t)
-            return np.append(variances, [v[i, j] for j, i in self.family.pairs])
+            r = self.family.matrix(t[self.n_sd :])
+            return np.append(variances, [r[i, j] * sd[i] * sd[j] for j, i in self.family.pairs])
         return np.append(variances, self.family.natural(t[self.n_sd :]))
 
     def coordinates(self, natural: np.ndarray) -> np.ndarray:

@@ -1,0 +1,44 @@
+"""Breeding models as a user who distrusts them asks them: laws, dense twins and inputs that must be refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import henderson as hd
+
+
+@pytest.fixture(scope="module")
+def herd():
+    """60 animals, half of them founders, with two traits."""
+    rng = np.random.default_rng(12)
+    n, founders = 60, 20
+    sire, dam = np.full(n, -1), np.full(n, -1)
+    for i in range(founders, n):
+        pool = np.arange(max(0, i - 20), i)
+        sire[i], dam[i] = rng.choice(pool[pool % 2 == 0]), rng.choice(pool[pool % 2 == 1])
+    pedigree = hd.genetics.Pedigree.from_arrays(sire, dam, [f"a{i}" for i in range(n)])
+    u = pedigree.simulate([[10.0, 3.0], [3.0, 6.0]], seed=3)
+    table = pd.DataFrame({"animal": pedigree.ids, "sex": np.where(np.arange(n) % 3 == 0, "m", "f")})
+    table["y1"] = 20 + 2 * (table["sex"] == "m") + u[:, 0] + rng.normal(0, 3, n)
+    table["y2"] = 5 + u[:, 1] + rng.normal(0, 3, n)
+    table.loc[::7, "y2"] = np.nan
+    return pedigree, table
+
+
+@pytest.mark.parametrize("residual", ["us(0 + trait | units)", "diag(0 + trait | units)"])
+@pytest.mark.parametrize("scale", [1e8, 1e-8])
+def test_traits_in_units_far_apart_are_reported(herd, residual, scale):
+    """Var(c y) = c^2 Var(y), at standard deviations 1e8 apart: the report has no range of its own."""
+    pedigree, table = herd
+    formula, left = "cbind(y1, y2) ~ 0 + trait + us(0 + trait | vm(animal, A))", {"A": pedigree}
+    one = hd.lmm(formula, table, residual=residual, relationships=left)
+    other = hd.lmm(formula, table.assign(y2=table["y2"] * scale), residual=residual, relationships=left)
+    for column in ("estimate", "std_error"):
+        before, after = (fit.variance_components[column].to_numpy() for fit in (one, other))
+        powers = [
+            scale ** name.count("y2") if name.startswith("cov") else scale ** (2 * name.count("y2"))
+            for name in one.variance_components["term"]
+        ]
+        np.testing.assert_allclose(after, before * powers, rtol=1e-4)
