@@ -44,10 +44,12 @@ class MixedFit(Derived, Fit):
     for; methods are work. `fit.status` says in one verdict whether the estimates can be used.
     """
 
+    solution: Solution
+
     def __init__(
         self,
         labels: Labels,
-        solution: Solution,
+        solution: Any,
         status: Status | Callable[[], Status],
         library: str,
         design: Design | None = None,

@@ -81,11 +81,15 @@ class StructuredInput:
 def model_of(given: StructuredInput) -> Model:
     """The model in standard coordinates; one dense K by its eigenvectors where the records allow it."""
     design = given.design
-    arrays = (design.X, design.y, design.offset, design.weights)
-    scale = None
+    y, scale = design.y, None
+    assert y is not None
     if isinstance(given.residual, Absolute):
         scale = given.residual.scaled_rows(_least_squares_residual(design))
-    model = standardise(*arrays, given.terms, given.residual, scale)
+
+    def standard(terms: tuple[RawTerm, ...]) -> Model:
+        return standardise(design.X, y, design.offset, design.weights, terms, given.residual, scale)
+
+    model = standard(given.terms)
     if given.dense is None:
         return model
     relationship = given.dense.factors[0].relationship
@@ -93,7 +97,7 @@ def model_of(given: StructuredInput) -> Model:
     turned = rotated(model, relationship.covariance)
     if turned.rotation is not None:
         return turned
-    return standardise(*arrays, (_raw(given.dense),), given.residual, scale)
+    return standard((_raw(given.dense),))
 
 
 def _least_squares_residual(design: Design) -> np.ndarray:
@@ -130,7 +134,9 @@ def read_input(
     several = len(parsed.responses) > 1
     if several:
         require_free_names(data)
-    frame = _read(data, designs.needed(parsed, weights, offset), parsed.text, spoken, functions, variance, several)
+    frame = _read(
+        data, designs.needed(parsed, weights, offset), parsed.text, spoken, functions, variance, several
+    )
     if several:
         frame, parsed = stack(frame, parsed)
         weights, offset = frame.spread(weights), frame.spread(offset)
@@ -139,7 +145,13 @@ def read_input(
         names.update(dict(function.places))
     named = replace(parsed, names={**parsed.names, **names})
     design = designs.build(
-        named, frame, weights=weights, offset=offset, contrasts=contrasts, relationships=known, structured=True
+        named,
+        frame,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        relationships=known,
+        structured=True,
     )
     assert design.structured is not None
     dense = _only_dense(design.structured, spoken)
@@ -156,9 +168,13 @@ def read_input(
             places.append(places_of(each, field, frame, design.rows, design.n))
             labels.append(_field_labels(each, places[-1]))
     also = {name: relationships[name] for name in _known_names(spoken)} if relationships else {}
-    precision = of_residual(spoken, functions, frame, design.rows, design.n, relationships=_as_relationships(also))
+    precision = of_residual(
+        spoken, functions, frame, design.rows, design.n, relationships=_as_relationships(also)
+    )
     notes = tuple(
-        f"{what}: {text}" for what, text in (("residual", residual), ("variance", variance)) if text is not None
+        f"{what}: {text}"
+        for what, text in (("residual", residual), ("variance", variance))
+        if text is not None
     )
     notes += tuple(f"{name}: {_what(each)}" for name, each in {**known, **_as_relationships(also)}.items())
     if isinstance(precision, RowPrecision):
@@ -296,7 +312,12 @@ def fit_structured(
     with one_blas_thread():
         model = model_of(given)
     labels = labels_of(
-        formula, design.response, design.x_names, model.coordinates.kept, model.coordinates.dropped, given.labels
+        formula,
+        design.response,
+        design.x_names,
+        model.coordinates.kept,
+        model.coordinates.dropped,
+        given.labels,
     )
     control = Control()
     control.log_s2 = known_scale(given.residual, model.coordinates.y_scale)
@@ -312,15 +333,27 @@ def fit_structured(
         first = [start_at(problem, blocks, read.start, names)]
     from ..report.progress import watch
 
-    with watch(verbose, design.n, problem.system.description, model.coordinates.deviance_shift(reml)) as on_step:
+    with watch(
+        verbose, design.n, problem.system.description, model.coordinates.deviance_shift(reml)
+    ) as on_step:
         found = climb(problem, on_step, first)
         if begun is not None and not found[0].converged:
             found = climb(problem, on_step)
         if read.limits:
-            problem, found = keep_within(problem, control, read.limits, found, lambda p, at: climb(p, on_step, at))
+            problem, found = keep_within(
+                problem, control, read.limits, found, lambda p, at: climb(p, on_step, at)
+            )
     optimum, agreed, tried = found
     solution = Solution(problem, optimum.theta, optimum.average_information)
-    fit = StructuredFit(labels, solution, lambda: status_of(fit, optimum, agreed, tried), design.library, design, None, given.frame)
+    fit = StructuredFit(
+        labels,
+        solution,
+        lambda: status_of(fit, optimum, agreed, tried),
+        design.library,
+        design,
+        None,
+        given.frame,
+    )
     fit.structure_notes = [*given.notes, *read.notes]
     fit.bounds = [(row.group, row.name, low, high) for row, low, high in read.boxes]
     fit.input = (given, words)
@@ -464,6 +497,8 @@ def _precision_notes(fit: StructuredFit, k: int, text: str) -> list[str]:
     rows = [row for row in fit._reported if (row.kind, row.term) == (kind, k)]
     return [
         f"{precision.parameters[i].name} of {text} is {said}{'' if 'boundary' in said else ', on the boundary'}"
+        if said.startswith("estimated")
+        else said
         for i, said in precision.edges(solution.point.phi[at])
         if rows[i].bound != "F"
     ]

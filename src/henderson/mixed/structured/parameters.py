@@ -201,7 +201,7 @@ def layout(model: Model, control: Control | None = None) -> Layout:
     number = {g: a for a, g in enumerate(free)}
     source = np.array([number.get(int(g), -1) if g >= 0 else -1 for g in leader], dtype=np.int64)
     relative, held_as = np.zeros(size, dtype=bool), np.full(size, "F")
-    for i in np.flatnonzero(source < 0):
+    for i in map(int, np.flatnonzero(source < 0)):
         relative[i] = int(root[i]) in control.relative
         held_as[i] = "C" if relative[i] else "B" if int(root[i]) in control.bounded else "F"
     return Layout(
