@@ -285,6 +285,17 @@ def test_profile_limits_raise_the_deviance_by_the_quantile():
     assert_allclose([out["conf_low"], out["conf_high"]], ends, rtol=1e-5)
 
 
+@pytest.mark.parametrize("structure", ["", "us"])
+def test_profile_limits_are_those_of_lme4(structure):
+    """R 4.2, lme4 1.1-31: confint(lmer(Reaction ~ Days + (Days|Subject), sleepstudy, REML=FALSE), "theta_"), which interpolates."""
+    table = pd.DataFrame(hd.datasets.load("sleepstudy"))
+    fit = hd.lmm(f"Reaction ~ Days + {structure}(Days | Subject)", table, reml=False)
+    texts = ["sqrt(Subject: (Intercept))", "cor((Intercept), Days)", "sqrt(Subject: Days)", "sqrt(Residual)"]
+    out = fit.derive(texts, method="profile")
+    assert_allclose(out["conf_low"], [14.38143435, -0.48150044, 3.80116474, 22.89826622], rtol=2e-4)
+    assert_allclose(out["conf_high"], [37.71601215, 0.68498621, 8.75336674, 28.85799732], rtol=2e-4)
+
+
 @pytest.mark.parametrize("structured", [False, True])
 def test_an_estimate_at_zero_has_a_one_sided_interval(structured):
     """The upper limit of 0: where twice the log likelihood has fallen by 1.645^2, by bisection."""

@@ -151,6 +151,49 @@ def test_oakey_is_the_mean_of_the_eigenvalues_that_are_not_zero():
     assert_allclose(only(related_fit(), "id", "oakey")["heritability"], kept.mean(), rtol=1e-7)
 
 
+@pytest.mark.parametrize("singular", [False, True])
+@pytest.mark.parametrize("records", [1, 2])
+def test_levels_of_a_rotated_or_singular_relationship(records, singular):
+    """As many records of each level, and levels without any: the engine works with eigenvectors of K."""
+    _, k = related()
+    rng = np.random.default_rng(4)
+    names = k.index.to_numpy()
+    if singular:
+        w = rng.standard_normal((40, 25))
+        k = pd.DataFrame(w @ w.T / 25, names, names)
+    ids = np.repeat(np.arange(32), records)
+    u = np.linalg.cholesky(k.to_numpy() + 1e-9 * np.eye(40)) @ rng.standard_normal(40)
+    x = rng.standard_normal(len(ids))
+    table = pd.DataFrame(
+        {"y": x + 1.5 * u[ids] + 0.7 * rng.standard_normal(len(ids)), "x": x, "id": names[ids]}
+    )
+    fit = hd.lmm("y ~ x + (1 | vm(id, A))", table, relationships={"A": k})
+    v = fit.variance_components.set_index("group")["estimate"]
+    assert v["vm(id, A)"] > 0.1
+    za = (table["id"].to_numpy()[:, None] == names).astype(float)
+    g, xm = v["vm(id, A)"] * k.to_numpy(), np.column_stack([np.ones(len(x)), x])
+    vi = np.linalg.inv(za @ g @ za.T + v["Residual"] * np.eye(len(x)))
+    p = vi - vi @ xm @ np.linalg.solve(xm.T @ vi @ xm, xm.T @ vi)
+    pev = g - g @ za.T @ p @ za @ g
+    seen = np.arange(32)
+    out = only(fit, method="cullis")
+    assert_allclose(out["mean_variance"], pairs_mean(pev[np.ix_(seen, seen)]), rtol=1e-7)
+    assert_allclose(out["heritability"], 1 - pairs_mean(pev[:32, :32]) / pairs_mean(g[:32, :32]), rtol=1e-7)
+    values, vectors = np.linalg.eigh(g)
+    live = values > 1e-9 * values.max()
+    root = vectors[:, live] / np.sqrt(values[live])
+    found = np.linalg.eigvalsh(root.T @ (g - pev) @ root)
+    assert_allclose(only(fit, method="oakey")["heritability"], found[found > 1e-7].mean(), rtol=1e-6)
+    if records > 1:
+        fixed = hd.lm("y ~ 0 + id + x", table)
+        rows = [i for i, t in enumerate(fixed.fixed_effects["term"]) if t.startswith("id")]
+        mean = pairs_mean(fixed.vcov[np.ix_(rows, rows)])
+        assert_allclose(only(fit, method="piepho")["mean_variance"], mean, rtol=1e-8)
+    else:
+        with pytest.raises(ModelError, match="32 records of 32 levels"):
+            fit.heritability(method="piepho")
+
+
 def test_piepho_is_another_fit_with_the_levels_fixed():
     table, _ = related()
     fixed = hd.lmm("y ~ 0 + id + x + (1 | b)", table, weights="w")

@@ -31,6 +31,8 @@ Array = np.ndarray
 METHODS = ("wald", "profile")
 _EDGE = 1e-9
 _MOVES = 1e-6
+_COSTLY = 1e9
+"""Operations of a factorisation beyond which the profile likelihood, some fifty of them, must be asked for."""
 
 
 def derive(
@@ -53,7 +55,10 @@ def derive(
         scale = scale_of(value.range)
         low, high = interval(value.value, error, value.range, level)
         edge = at_edge(value)
-        if not value.says and (edge or method == "profile"):
+        costly = method == "wald" and fit.solution.problem.system.flops > _COSTLY
+        if edge and costly:
+            note += "; method='profile' looks for a one-sided limit"
+        if not value.says and (edge or method == "profile") and not costly:
             # An estimate on the boundary has the likelihood alone to tell how far off it may be.
             found = (
                 _profile(fit, names, statements, i, value, edge, level) if _estimated(value, names) else None

@@ -170,18 +170,28 @@ def contribution(fit: Any, terms: list[int]) -> Array:
     out = np.zeros(fit.nobs)
     for k in terms:
         if is_structured(fit):
-            model = solution.problem.model
-            term = model.random[k]
-            b = solution._b(k) @ solution.point.factors[k].T
-            rows = solution.coordinates.y_scale * (term.z @ b.ravel())
-            if model.places is not None:
-                rows = rows[model.places]
-            out += rows if model.root_weights is None else rows / model.root_weights
+            out += _of_term(fit, k)
             continue
         block, u = fit.design.blocks[k], solution.u[k]
         values = np.ones((fit.nobs, block.m)) if block.values is None else block.values
         out += np.einsum("ij,ij->i", u[block.codes], values)
     return out
+
+
+def _of_term(fit: Any, k: int) -> Array:
+    """Z_k u^_k of a structured term; behind those of the formula stand the fields of a residual, in the equations alone."""
+    solution = fit.solution
+    if k < len(fit.design.structured):
+        return np.asarray(fit.design.structured[k].z @ solution.u[k].ravel())
+    model = solution.problem.model
+    term = model.random[k]
+    # In units of T and b, each row over the root of its weight.
+    u = np.linalg.solve(term.back, solution.u[k].T).T if term.lift is None else None
+    assert u is not None
+    rows = term.z @ u.ravel()
+    if model.places is not None:
+        rows = rows[model.places]
+    return np.asarray(rows if model.root_weights is None else rows / model.root_weights)
 
 
 def field_variogram(

@@ -137,12 +137,27 @@ def oakey(fit: Any, group: Group, j: int) -> float:
     errors = LevelErrors(fit, group, j, np.arange(len(group.levels)))
     errors.require_few()
     prior, pev = errors.prior(), errors.prediction_error()
-    values, vectors = np.linalg.eigh(prior)
-    live = values > 1e-10 * values.max()
-    root = vectors[:, live] / np.sqrt(values[live])
-    found = np.linalg.eigvalsh(root.T @ (prior - pev) @ root)
+    found = np.linalg.eigvalsh(_scaled(prior, prior - pev))
     kept = found[found > _ZERO]
     return float(kept.mean()) if len(kept) else 0.0
+
+
+def _scaled(prior: Array, matrix: Array) -> Array:
+    """G^-1/2 M G^-1/2, on the range of G where it is singular."""
+    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+    size = np.sqrt(np.diag(prior))
+    try:
+        root = cholesky(prior / np.outer(size, size), lower=True)
+    except LinAlgError:
+        root = None
+    if root is not None and np.diag(root).min() > 1e-5:
+        half = solve_triangular(root, matrix / np.outer(size, size), lower=True)
+        return np.asarray(solve_triangular(root, half.T, lower=True))
+    values, vectors = np.linalg.eigh(prior)
+    live = values > 1e-10 * values.max()
+    inverse = vectors[:, live] / np.sqrt(values[live])
+    return np.asarray(inverse.T @ matrix @ inverse)
 
 
 # -- the standard one --------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class LevelErrors:
             for chunk in self._chunks():
                 half = self.system.half_solve(self.weights(self._identity(chunk)))
                 out += float(np.vdot(half, half))
-        return out * self.solution.scale2
+        return out * self.solution.scale2 + self._untold_sums()[0]
 
     def _quadratic(self) -> float:
         row = np.zeros((1, len(self.group.levels)))
@@ -75,7 +75,27 @@ class LevelErrors:
         with self.system.lock, one_blas_thread():
             self.solution.factorised()
             half = self.system.half_solve(self.weights(row))
-        return float(np.vdot(half, half)) * self.solution.scale2
+        return float(np.vdot(half, half)) * self.solution.scale2 + self._untold_sums()[1]
+
+    def _untold_sums(self) -> tuple[float, float]:
+        """Trace and sum over the levels of what `_untold` is."""
+        trace = total = 0.0
+        for variance, unseen, between in self._untold():
+            mine = np.isin(unseen, self.levels)
+            block = between[np.ix_(mine, mine)]
+            trace, total = trace + variance * float(np.trace(block)), total + variance * float(block.sum())
+        return trace, total
+
+    def _untold(self) -> list[tuple[float, Array, Array]]:
+        """Of each term with levels without records beside a rotated K: its variance, those levels, and the covariance (relative to
+        it) that the levels with records do not tell of them."""
+        out = []
+        for k in self.group.terms if self.structured else ():
+            term = self.solution.terms[k]
+            if term.alone is not None:
+                variance = float(self.solution.covariances[k][self.j, self.j])
+                out.append((variance, np.flatnonzero(term.alone), term.between))
+        return out
 
     # -- matrices --------------------------------------------------------------------------------------------------
 
@@ -90,6 +110,11 @@ class LevelErrors:
                 solved = self.system.solve(self.weights(self._identity(chunk)))
                 out[:, at : at + len(chunk)] = self.solution.scale2 * self._gather(solved)[self.levels]
                 at += len(chunk)
+        place = np.full(len(self.group.levels), -1)
+        place[self.levels] = np.arange(len(self.levels))
+        for variance, unseen, between in self._untold():
+            mine = np.flatnonzero(place[unseen] >= 0)
+            out[np.ix_(place[unseen[mine]], place[unseen[mine]])] += variance * between[np.ix_(mine, mine)]
         return 0.5 * (out + out.T)
 
     def prior(self) -> Array:
@@ -176,7 +201,11 @@ class LevelErrors:
             return v
         term = self.solution.terms[k]
         if term.lift is not None:
-            return np.asarray(term.lift @ (term.lift.T @ v))
+            out = np.asarray(term.lift @ (term.lift.T @ v))
+            if term.alone is not None:
+                unseen = np.flatnonzero(term.alone)
+                out[unseen] += term.between @ v[unseen]
+            return out
         if term.precision is None:
             return v
         return np.asarray(term.precision.times(self.solution.precision_parameters(k), v))

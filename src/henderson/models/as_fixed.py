@@ -12,11 +12,13 @@ from ..inference.components import is_structured
 from ..inference.genetic import Group
 from ..inference.level_errors import mean_of_differences
 from ..linear.collinear import combinations
+from ..linear.coordinates import basis_with_rows_left
 from ..mixed.structured.criterion import Problem
 from ..mixed.structured.equations import Equations
 from ..mixed.structured.model import Model, RawTerm, standardise
 from ..mixed.structured.parameters import Control, layout
 from ..mixed.structured.solution import Solution
+from ..precisions.residual_absolute import Absolute
 from ..sparse.threads import one_blas_thread
 from ..structures import make
 
@@ -42,10 +44,15 @@ def mean_variance_of_blues(fit: Any, group: Group, levels: Array) -> float:
             f"heritability: {len(levels)} levels of {group.text} fixed in {n} rows are too many for a second fit. "
             'method="cullis" needs none.'
         )
+    if len(levels) >= n - 1:
+        raise ModelError(
+            f"heritability: {n} records of {len(levels)} levels of {group.text}: where the levels are fixed nothing is left to "
+            "estimate a variance from. method='cullis' and 'oakey' compare their BLUPs."
+        )
     _require_free(fit)
     parts = _of_structured if is_structured(fit) else _of_plain
     with one_blas_thread():
-        before, z, model, unit, log_s2 = parts(fit, group, levels)
+        before, z, model, log_s2 = parts(fit, group, levels)
         variance = _variance(model, log_s2)
         _require_comparable(model, before, z, group)
     kept = model.coordinates.kept
@@ -53,7 +60,7 @@ def mean_variance_of_blues(fit: Any, group: Group, levels: Array) -> float:
     block = np.zeros((len(levels), len(levels)))
     places = kept[mine] - before
     block[np.ix_(places, places)] = variance[np.ix_(mine, mine)]
-    return mean_of_differences(float(np.trace(block)), float(block.sum()), len(levels)) * unit
+    return mean_of_differences(float(np.trace(block)), float(block.sum()), len(levels))
 
 
 def _require_free(fit: Any) -> None:
@@ -69,8 +76,8 @@ def _require_free(fit: Any) -> None:
         )
 
 
-def _of_plain(fit: Any, group: Group, levels: Array) -> tuple[int, Array, Model, float, float | None]:
-    """Columns of X before those of the levels, Z, the model, the unit of its variances, and log s2 where it is held."""
+def _of_plain(fit: Any, group: Group, levels: Array) -> tuple[int, Array, Model, float | None]:
+    """Columns of X before those of the levels, Z, the model, and log s2 where it is known."""
     design = fit.design
     raw = []
     for k, block in enumerate(design.blocks):
@@ -83,8 +90,7 @@ def _of_plain(fit: Any, group: Group, levels: Array) -> tuple[int, Array, Model,
     z = np.asarray(_sparse(design.blocks[group.terms[0]])[:, levels].toarray())
     x = np.column_stack([design.X, z])
     model = standardise(x, design.y, design.offset, design.weights, tuple(raw), None)
-    weighted = z if model.root_weights is None else z * model.root_weights[:, None]
-    return design.X.shape[1], weighted, model, 1.0, None
+    return design.X.shape[1], z, model, None
 
 
 def _sparse(block: Any) -> Any:
@@ -97,35 +103,22 @@ def _sparse(block: Any) -> Any:
     return sp.csr_matrix((values.ravel(), (rows, cols)), shape=(n, block.q * m))
 
 
-def _of_structured(fit: Any, group: Group, levels: Array) -> tuple[int, Array, Model, float, float | None]:
-    old: Model = fit.solution.problem.model
-    places = slice(None) if old.places is None else old.places
-    raw = []
-    for k, term in enumerate(old.random):
-        if k in group.terms:
-            continue
-        text = fit.labels.terms[k].text
-        raw.append(
-            RawTerm(
-                term.z[places],
-                term.q,
-                term.structure,
-                term.precision,
-                text,
-                tuple(fit.labels.terms[k].effects),
-                term.lift,
-            )
-        )
-    z = np.asarray(fit.design.structured[group.terms[0]].z[:, levels].toarray())
-    if old.root_weights is not None:
-        z = z * old.root_weights[:, None]
-    x = np.column_stack([old.x[places], z])
-    model = standardise(x, old.y[places], None, None, tuple(raw), copy(old.residual))
-    log_s2 = fit.solution.problem.log_s2
-    if log_s2 is not None:
-        # Of a residual that is known with its scale.
-        log_s2 -= 2.0 * float(np.log(model.coordinates.y_scale))
-    return old.x.shape[1], z, model, fit.solution.coordinates.y_scale**2, log_s2
+def _of_structured(fit: Any, group: Group, levels: Array) -> tuple[int, Array, Model, float | None]:
+    from .structured import known_scale
+
+    given, design = fit.input[0], fit.design
+    raw = tuple(term for k, term in enumerate(given.terms) if k not in group.terms)
+    z = np.asarray(design.structured[group.terms[0]].z[:, levels].toarray())
+    x = np.column_stack([design.X, z])
+    # It remembers the size of the response's sections.
+    residual = copy(given.residual)
+    scale = None
+    if isinstance(residual, Absolute):
+        q = basis_with_rows_left(x).q
+        y = design.y if design.offset is None else design.y - design.offset
+        scale = residual.scaled_rows(y - q @ (q.T @ y))
+    model = standardise(x, design.y, design.offset, design.weights, raw, residual, scale)
+    return design.X.shape[1], z, model, known_scale(residual, model.coordinates.y_scale)
 
 
 def _variance(model: Model, log_s2: float | None) -> Array:
@@ -160,7 +153,8 @@ def _require_comparable(model: Model, before: int, z: Array, group: Group) -> No
         raise ModelError(why)
     kept = model.coordinates.kept
     x = model.x if model.places is None else model.x[model.places]
-    inside = x.T @ z[:, dropped[0] - before]
+    column = z[:, dropped[0] - before]
+    inside = x.T @ (column if model.root_weights is None else column * model.root_weights)
     found = combinations(model.coordinates.r, inside[:, None])[:, 0]
     mine = found[kept >= before]
     # The null vector has -1 at the dropped column: the differences are estimable where it is constant over the levels.
