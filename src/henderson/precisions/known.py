@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..sparse import Symbolic
 
 Array = np.ndarray
-SINGULAR = 1e-10
+SINGULAR = 1e-9
 """Share of its own variance that a level has left, given the levels before it, at or below which K counts as singular."""
 NULL = 1e-10
 """Eigenvalue over the largest at or below which `root_of` drops a direction."""
