@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 SINGULAR = 1e-9
 """Share of its own variance that a level has left, given the levels before it, at or below which K counts as singular."""
+CONDITION = 1e-10
+"""Reciprocal condition number of K below which its inverse has lost the digits that a likelihood needs."""
 NULL = 1e-10
 """Eigenvalue over the largest at or below which `root_of` drops a direction."""
 
@@ -144,7 +146,7 @@ def _sparse(relationship: Relationship, text: str) -> SparseKnown:
 
 
 def _dense(relationship: Relationship, text: str) -> DenseKnown:
-    from scipy.linalg.lapack import dpotrf, dpotri
+    from scipy.linalg.lapack import dpocon, dpotrf, dpotri
 
     k = np.asarray(relationship.covariance, dtype=np.float64)
     q = len(k)
@@ -158,14 +160,15 @@ def _dense(relationship: Relationship, text: str) -> DenseKnown:
     done = q if info == 0 else info - 1
     pivots, variances = np.diag(factor)[:done], np.diag(k)
     told = np.flatnonzero(pivots**2 <= SINGULAR * variances[:done])
-    if info == 0 and not told.size:
+    if info == 0 and not told.size and dpocon(factor, np.abs(k).sum(axis=0).max(), uplo="L")[0] > CONDITION:
         inverse, _ = dpotri(factor, lower=1)
         return DenseKnown(k, inverse, 2.0 * float(np.log(pivots).sum()))
-    first = int(told[0]) if told.size else done
-    label = relationship.ids[first]
+    why = "combinations of its individuals have next to no variance"
+    if told.size or info:
+        label = relationship.ids[int(told[0]) if told.size else done]
+        why = f"'{label}' is told by the individuals before it (as clones, or markers fewer than individuals, make it)"
     raise SingularRelationship(
-        f"{text}: {relationship.what} is singular: '{label}' is told by the individuals before it (as clones, or markers fewer than "
-        "individuals, make it). Blend it, K + 0.01 I, or give a pedigree.",
+        f"{text}: {relationship.what} is singular: {why}. Blend it, K + 0.01 I, or give a pedigree.",
         relationship,
     )
 
