@@ -21,7 +21,8 @@ markers and, where it asks for one, a dense K.
 - fit: REML, standard errors, BLUPs and, where it has them, prediction error variances, the first time
 - first: import, relationship and fit together
 - warm: median of relationship and fit after the first time
-- CPU: processor time of the whole process, data reading and repeats included; peak: its maximum resident size
+- CPU: processor time of the whole process, data reading and repeats included
+- peak: the most that was resident from when the data had been read (of a process that failed, all its life)
 - above best: -2 log restricted likelihood, from the dense V of the components it reports, minus the lowest of
   the programs, for up to 5,000 records
 - x henderson: its first over henderson's
@@ -128,7 +129,7 @@ def measure(program: Program, argv: list[str], folder: Path, args: argparse.Name
     if status:
         said = errors.read_text(errors="replace").strip().splitlines()
         return {"failed": (said[-1] if said else f"ended by signal {-status}")[:160], **spent}
-    return {**json.loads(log.read_text().strip().splitlines()[-1]), **spent}
+    return {**spent, **json.loads(log.read_text().strip().splitlines()[-1])}
 
 
 def _bounded(threads: int, memory_gb: float) -> Callable[[], None]:

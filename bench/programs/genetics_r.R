@@ -111,7 +111,7 @@ lmmsolver_relate <- function(x) {
   } else if (task == "animal") k <- x[levels(rows$animal), levels(rows$animal)]
   else failed(c(bivariate = "one trait", maternal = "no covariance between two terms", field = "P-splines, no AR1",
     met = "no factor-analytic structure")[[task]])
-  inverse <- solve(k)
+  inverse <- chol2inv(chol(k))
   dimnames(inverse) <- dimnames(k)
   LMMsolver::as.ginverse(setNames(list(sparse(inverse)), if (task == "animal") "animal" else "id"))
 }
@@ -150,6 +150,8 @@ rrblup_fit <- function(K) {
 
 clock <- function() proc.time()[["elapsed"]]
 given <- get(paste0(program, "_given"))()
+invisible(gc())
+try(cat("5", file = "/proc/self/clear_refs"), silent = TRUE)  # the peak is that of the work, not of reading the data (Linux)
 start <- clock()
 suppressMessages(library(c(mmer = "sommer", mmec = "sommer", lmmsolver = "LMMsolver", pedigreemm = "pedigreemm", rrblup = "rrBLUP")[[program]],
   character.only = TRUE))
@@ -169,4 +171,7 @@ measure <- function() {
 }
 tryCatch(measure(), error = function(e) result <<- list(failed = substr(conditionMessage(e), 1, 160)))
 if (length(totals) > 1 && is.null(result$failed)) result$warm_s <- median(totals[-1])
+status <- tryCatch(readLines("/proc/self/status"), error = function(e) character())
+held <- grep("^VmHWM", status, value = TRUE)
+if (length(held)) result$peak_mb <- as.numeric(gsub("[^0-9]", "", held)) / 1024
 cat(toJSON(result, auto_unbox = TRUE, digits = 15), "\n")
