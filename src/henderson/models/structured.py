@@ -34,10 +34,11 @@ from ..mixed.structured.start import REDUCED, default_start, starts
 from ..mixed.verdict import Status
 from ..precisions import of_term
 from ..precisions.base import Precision
-from ..precisions.known import SingularRelationship, root_of
+from ..precisions.known import SingularRelationship
 from ..precisions.residual import Field, fields, of_residual, split_nugget
 from ..precisions.residual_absolute import Absolute, absolute
 from ..precisions.residual_base import RowPrecision
+from ..precisions.singular import lift_of
 from ..sparse.threads import one_blas_thread
 from ..structures import make
 from .bounds import keep_within
@@ -257,8 +258,8 @@ def _raw(term: StructuredTerm) -> RawTerm:
     z, q = term.z, block.q
     try:
         precision = of_term(term)
-    except SingularRelationship as singular:
-        precision, lift = None, root_of(singular.relationship).l
+    except SingularRelationship:
+        precision, lift = None, lift_of(term.factors)
         z, q = _through(term.z, lift, block.m), lift.shape[1]
     return RawTerm(z, q, structure, precision, block.text, tuple(block.effects), lift)
 
@@ -267,9 +268,8 @@ def _through(z: Any, lift: np.ndarray, m: int) -> Any:
     """z (lift (x) I_m)."""
     import scipy.sparse as sp
 
-    if m == 1:
-        return sp.csr_matrix(z @ lift)
-    return sp.csr_matrix(z @ sp.kron(sp.csr_matrix(lift), sp.identity(m), format="csr"))
+    sparse = sp.csr_matrix(lift)
+    return sp.csr_matrix(z @ (sparse if m == 1 else sp.kron(sparse, sp.identity(m), format="csr")))
 
 
 def _of_field(field: Field, n: int) -> RawTerm:

@@ -41,6 +41,8 @@ def draw(solution: Solution, n: int, rng: np.random.Generator, new_effects: bool
             model.residual.rows, model.residual.cols, point.image.values.residual, normals
         )
     total += size * normals
+    if model.rotation is not None:
+        total = model.rotation.backward(total)
     if model.places is not None:
         total = total[model.places]
     return total if model.root_weights is None else total / model.root_weights[:, None]

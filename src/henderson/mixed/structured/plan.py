@@ -108,8 +108,7 @@ def plan_of_structured(formula: str, model: Model, system: Equations, parameters
     """Of the equations of structures."""
     residual, symbolic = model.residual, system.symbolic
     memory = 2.0 * _WORD * symbolic.stored + _ENTRY * system.z.nnz
-    if system.weighted.map is not None:
-        memory += _ENTRY * system.weighted.map.nnz
+    memory += _ENTRY * system.weighted.kept
     once, each = [], []
     if residual is None:
         once.append("cross-products of Z, X and y: no step touches the rows of the data again")
