@@ -11,7 +11,7 @@ from .. import frame as frames
 from ..errors import FormulaError, ModelError
 from ..frame import Frame
 from ..inference.new_variances import Spoken
-from ..inference.predict import spread
+from ..inference.predict import fitted_rows, mean_variance, spread
 from ..mixed.structured.kept import KeptSolution
 from ..mixed.structured.natural import Reported, reported
 from ..mixed.structured.solution import Solution
@@ -51,7 +51,12 @@ class StructuredFit(MixedFit):
             return self._saved.notes
         notes = input_notes(self.design, self.spec)
         notes += self.structure_notes
-        held = [f"{r.group}: {r.term}" for r in self._components if r.bound == "F"]
+        known = getattr(self.solution.problem.model.residual, "holds_scale", False)
+        held = [
+            r.term if r.term == r.group else f"{r.group}: {r.term}"
+            for r in self._components
+            if r.bound == "F" and not (known and r.term == r.group == "Residual")
+        ]
         if held:
             notes.append(f"held by the user: {', '.join(dict.fromkeys(held))}")
         return tuple(notes)
@@ -208,6 +213,12 @@ class StructuredFit(MixedFit):
         if self.solution.residual_diagonal is not None:
             out = out * self.solution.residual_diagonal
         return out if design.weights is None else out / design.weights
+
+    @cached_property
+    def _leverage(self) -> np.ndarray:
+        """Variance of the prediction of each row over that of its residual, (n,): d fitted_i / d y_i where residuals are independent, and
+        1 - Var(e^_i) / Var(e_i) for all."""
+        return np.asarray(mean_variance(self, fitted_rows(self)) / self._residual_variances)
 
     def residuals_as(self, kind: str = "response") -> np.ndarray:
         """Residuals of each row of the data, in its order; NaN where a row was left out. Kinds as in `MixedFit.residuals_as`."""
