@@ -480,7 +480,7 @@ def correlation(sigma: Array, slopes: Array, i: int, j: int, text: str) -> Value
     a, b, c = float(sigma[i, i]), float(sigma[j, j]), float(sigma[i, j])
     if not (a > 0.0 and b > 0.0):
         return undefined(len(slopes), f"{text}: a variance is estimated as 0")
-    root = (a * b) ** 0.5
+    root = a**0.5 * b**0.5
     r = c / root
     slope = slopes[:, i, j] / root - 0.5 * r * (slopes[:, i, i] / a + slopes[:, j, j] / b)
     if i == j:
