@@ -80,7 +80,7 @@ MODELS = {
         sleep,
     ),
     "field": (
-        lambda: hd.lmm("y ~ x + (1 | animal)", one_field(), residual=FIELD),
+        lambda: hd.lmm("y ~ x + (1 | col)", one_field(), residual=FIELD),
         one_field,
     ),
     "fields": (
