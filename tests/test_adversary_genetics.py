@@ -42,3 +42,25 @@ def test_traits_in_units_far_apart_are_reported(herd, residual, scale):
             for name in one.variance_components["term"]
         ]
         np.testing.assert_allclose(after, before * powers, rtol=1e-4)
+
+
+# Colditz et al. (1994), BCG vaccine: log risk ratios and sampling variances, as metafor's dat.bcg prints them to three digits.
+BCG_Y = [-0.889, -1.585, -1.348, -1.442, -0.218, -0.786, -1.621, 0.012, -0.469, -1.371, -0.339, 0.446, -0.017]
+BCG_V = [0.326, 0.195, 0.415, 0.020, 0.051, 0.007, 0.223, 0.004, 0.056, 0.073, 0.012, 0.533, 0.071]
+
+
+def test_known_sampling_variances_are_not_called_held_by_the_user():
+    """metafor's rma(yi, vi): tau^2 0.3132 (REML), mu -0.7145 (se 0.1798); here to the three digits of the data."""
+    ids = [f"s{i}" for i in range(13)]
+    fit = hd.lmm(
+        "y ~ 1 + (1 | study)",
+        {"y": BCG_Y, "study": ids},
+        residual="vm(study, V)",
+        relationships={"V": (np.diag(BCG_V), ids)},
+    )
+    tau2 = fit.variance_components["estimate"][0]
+    w = 1.0 / (np.array(BCG_V) + tau2)
+    assert abs(tau2 - 0.3132) < 5e-4
+    np.testing.assert_allclose(fit.coefficients, w @ BCG_Y / w.sum(), rtol=1e-10)
+    np.testing.assert_allclose(fit.vcov, [[1.0 / w.sum()]], rtol=1e-10)
+    assert "held by the user" not in fit.summary()

@@ -63,7 +63,10 @@ def fit(
     file: Annotated[str, typer.Argument(help="A CSV or Parquet file.")],
     residual: Annotated[
         str | None,
-        typer.Option(help='Covariance of the residuals: "ar1(0 + Days | Subject)", "(1 | ar1(row):ar1(col)) + (1 | units)".', metavar="TERM"),
+        typer.Option(
+            help='Covariance of the residuals: "ar1(0 + Days | Subject)", "(1 | ar1(row):ar1(col)) + (1 | units)".',
+            metavar="TERM",
+        ),
     ] = None,
     variance: Annotated[
         str | None,

@@ -112,8 +112,13 @@ def _of_levels(
 ) -> np.ndarray:
     """The variance of each row's section and visit; NaN where one is missing."""
     parts = [(":".join(names), _labels(names, frame)) for names in (sections, visits) if names]
-    terms = np.array([":".join(f"{name}{label}" for (name, _), label in zip(parts, row, strict=True)) for row in
-                      zip(*(labels for _, labels in parts), strict=True)], dtype=object)
+    terms = np.array(
+        [
+            ":".join(f"{name}{label}" for (name, _), label in zip(parts, row, strict=True))
+            for row in zip(*(labels for _, labels in parts), strict=True)
+        ],
+        dtype=object,
+    )
     missing = np.any([labels == "" for _, labels in parts], axis=0)
     out = np.full(len(terms), np.nan)
     for term in dict.fromkeys(terms[~missing]):

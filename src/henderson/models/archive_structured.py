@@ -72,7 +72,9 @@ def record_of(fit: StructuredFit) -> dict[str, Any]:
         "residual": _plain_precision(problem.model.residual),
         "components": [[r.term, r.kind, r.name, r.bound, r.apart] for r in fit._reported],
         "recorded": [int(count) for count in fit.recorded],
-        "spoken": None if fit.spoken is None else asdict(fit.spoken) | {"first_levels": dict(fit.spoken.first_levels)},
+        "spoken": None
+        if fit.spoken is None
+        else asdict(fit.spoken) | {"first_levels": dict(fit.spoken.first_levels)},
         "places": [places.to_plain(each) for each in fit.places],
     }
 
@@ -229,7 +231,9 @@ def fit_of(record: dict[str, Any], arrays: Arrays) -> StructuredFit:
 def _term(k: int, record: Mapping[str, Any], label: Any, arrays: Arrays, saved: Saved) -> KeptTerm:
     m, levels, q = len(label.effects), len(label.levels), int(record["q"])
     at = record["coordinates"]
-    structure = make(label.structure, m, record["options"], None if at is None else np.asarray(at, dtype=np.float64))
+    structure = make(
+        label.structure, m, record["options"], None if at is None else np.asarray(at, dtype=np.float64)
+    )
     lift = arrays.take(f"lift_{k}", levels, q) if f"lift_{k}" in arrays else None
     if q < 1 or (lift is None and q != levels and "equations" in arrays):
         raise DataError(f"the saved fit is damaged: {label.text} has {levels} levels and {q} equations.")

@@ -231,7 +231,9 @@ def _structured(
 
 def _groupings(design: Design) -> tuple[Grouping, ...]:
     if design.structured is None:
-        return tuple(Grouping(b.text, b.group, tuple(b.effects), b.q, rows_by_level(b)) for b in design.blocks)
+        return tuple(
+            Grouping(b.text, b.group, tuple(b.effects), b.q, rows_by_level(b)) for b in design.blocks
+        )
     out = []
     for term in design.structured:
         b = term.block

@@ -40,9 +40,7 @@ def read_covariances(
     return found, residual
 
 
-def _of_table(
-    given: Any, labels: Labels, argument: str
-) -> tuple[list[np.ndarray | None], float | None]:
+def _of_table(given: Any, labels: Labels, argument: str) -> tuple[list[np.ndarray | None], float | None]:
     """The same of a table like `variance_components`, which has all entries of a term."""
     from .words import table_rows
 
@@ -72,9 +70,18 @@ def _of_table(
             continue
         given_names = [name for name, i, j in term.parameters if np.isnan(matrix[i, j])]
         if given_names:
-            raise ModelError(f"{argument}: the table has some entries of '{term.group}', not {', '.join(given_names)}.")
+            raise ModelError(
+                f"{argument}: the table has some entries of '{term.group}', not {', '.join(given_names)}."
+            )
         matrix = np.where(np.isnan(matrix), 0.0, matrix)
-        out.append(_fits(covariance_matrix(matrix, term.group, term.effects, argument), term.group, term.structure, argument))
+        out.append(
+            _fits(
+                covariance_matrix(matrix, term.group, term.effects, argument),
+                term.group,
+                term.structure,
+                argument,
+            )
+        )
     return out, residual
 
 

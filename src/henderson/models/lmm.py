@@ -71,7 +71,9 @@ def lmm(
         one structure by their groups alone: the covariance of one is then that of the other.
     bounds : (low, high) of parameters, None where free: {"ar1(row): ar1(row)": (0, 0.95), "Residual": (0.1, None)}.
     verbose : print one line for each iteration.
-    residual, variance, relationships : read, and refused until the covariance structures are built.
+    residual : covariance of the residuals, "ar1(0 + time | subject)", "(1 | ar1(row):ar1(col)) + (1 | units)", "diag(0 + env | units)".
+    variance : variance functions of the residuals, "ident(sex)", "power(x)".
+    relationships : what vm(animal, A) and car(place, W) name: {"A": a pedigree, a matrix with ids, markers, a file, or neighbours}.
 
     Raises
     ------

@@ -28,8 +28,8 @@ from .saved import Saved, input_notes
 if TYPE_CHECKING:
     from ..design import Design
     from ..frame import Frame
-    from ..mixed.structured.plan import Plan
     from ..mixed.standardise import Standardised
+    from ..mixed.structured.plan import Plan
     from ..report.figures import Plots
 
 _NO_LEVERAGE_LEFT = 1e-10
@@ -361,8 +361,8 @@ class MixedFit(Derived, Fit):
         se : give standard errors too: those of the joint variance of beta^ and u^ - u, so that what is
             uncertain in both and their covariance are in them. The variance components are taken as known.
         interval : "confidence" for the mean, "prediction" for one new record: the residual variance is
-            added (over its weight), and with random_effects=False the variance of the random effects of a
-            level nobody has seen.
+            added (over its weight; that of the row's section and variance functions where residuals have
+            them), and with random_effects=False the variance of the random effects of a level nobody has seen.
         level : of the interval. Its quantiles are those of the normal distribution, but for a confidence
             interval with random_effects=False: those of t with Satterthwaite's degrees of freedom.
         new_levels : what to do with levels that the fit has not seen (or that are missing). "error" names
@@ -375,6 +375,10 @@ class MixedFit(Derived, Fit):
 
         Returns
         -------
+        The correlated part of a residual beside a nugget, (1 | ar1(row):ar1(col)) + (1 | units), is predicted
+        at the places of the fit. At other places it is 0 and its variance is in std_error; where `data` does
+        not have the columns that say a place, it is in the prediction of a new record alone.
+
         An array, one value a row of `data`, NaN where a column is missing; with se or interval a table in
         the caller's library: estimate, std_error (of the mean), and with interval conf_low, conf_high.
 

@@ -48,7 +48,11 @@ def plan(
         this machine is no error here: `plan.fits` is False.
     """
     parsed = formulas.parse(formula)
-    if formulas.is_structured(parsed, residual, variance, relationships) or tied is not None or bounds is not None:
+    if (
+        formulas.is_structured(parsed, residual, variance, relationships)
+        or tied is not None
+        or bounds is not None
+    ):
         from ..mixed.structured.equations import Equations
         from ..mixed.structured.parameters import parts_of
         from .structured import model_of, read_input
@@ -84,7 +88,10 @@ def plan(
         standard = standardise(design)
         products = cross_products(standard)
         return plan_of_mixed(
-            formula, build_system(products), products.n, 1 + sum(t.structure.n_parameters for t in standard.terms)
+            formula,
+            build_system(products),
+            products.n,
+            1 + sum(t.structure.n_parameters for t in standard.terms),
         )
 
 

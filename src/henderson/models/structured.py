@@ -29,6 +29,7 @@ from ..mixed.structured.model import Model, RawTerm, standardise
 from ..mixed.structured.optimise import Optimum, optimise
 from ..mixed.structured.parameters import Control, layout
 from ..mixed.structured.rotation import rotated
+from ..mixed.structured.signs import signed
 from ..mixed.structured.solution import Solution
 from ..mixed.structured.start import REDUCED, default_start, starts
 from ..mixed.verdict import Status
@@ -43,7 +44,7 @@ from ..sparse.threads import one_blas_thread
 from ..structures import make
 from .bounds import keep_within
 from .control import read_control, start_at
-from .labels import Labels, TermLabels, labels_of
+from .labels import TermLabels, labels_of
 from .parameter_names import Names
 from .places import Places, places_of
 from .structured_fit import StructuredFit
@@ -343,7 +344,7 @@ def fit_structured(
             problem, found = keep_within(
                 problem, control, read.limits, found, lambda p, at: climb(p, on_step, at)
             )
-    optimum, agreed, tried = found
+    optimum, agreed, tried = signed(problem, found[0]), *found[1:]
     solution = Solution(problem, optimum.theta, optimum.average_information)
     fit = StructuredFit(
         labels,
@@ -495,10 +496,24 @@ def _precision_notes(fit: StructuredFit, k: int, text: str) -> list[str]:
     if at is None:
         return []
     rows = [row for row in fit._reported if (row.kind, row.term) == (kind, k)]
-    return [
+    edges = precision.edges(solution.point.phi[at])
+    out = [
         f"{precision.parameters[i].name} of {text} is {said}{'' if 'boundary' in said else ', on the boundary'}"
         if said.startswith("estimated")
         else said
-        for i, said in precision.edges(solution.point.phi[at])
+        for i, said in edges
         if rows[i].bound != "F"
+    ]
+    if k < 0:
+        out += _at_the_end(fit, rows, {i for i, _ in edges}, text)
+    return out
+
+
+def _at_the_end(fit: StructuredFit, rows: list[Any], told: set[int], text: str) -> list[str]:
+    """Parameters of the residual at an end of what is searched that is no limit of theirs."""
+    bounded = {(group, name) for group, name, _, _ in fit.bounds}
+    return [
+        f"{row.name} of {text} is estimated as {row.value:.4g}, the end of what is searched, and the criterion would be lower beyond"
+        for i, row in enumerate(rows)
+        if row.bound == "B" and i not in told and ("Residual", row.name) not in bounded and not told
     ]

@@ -35,7 +35,9 @@ class StructuredFit(MixedFit):
     def npar(self) -> int:
         """Estimated parameters: fixed coefficients and those of all covariances."""
         layout = self.solution.problem.layout
-        at_bounds = 0 if layout.held_as is None else int(np.sum((layout.source < 0) & (layout.held_as == "B")))
+        at_bounds = (
+            0 if layout.held_as is None else int(np.sum((layout.source < 0) & (layout.held_as == "B")))
+        )
         scale = layout.log_s2 is None or layout.scale_as == "B"
         return self.solution.coordinates.rank + layout.n_free + at_bounds + scale
 
@@ -118,7 +120,9 @@ class StructuredFit(MixedFit):
         covariance = self.solution.information.covariance
         rows = self._components
         errors = [
-            float(np.sqrt(max(r.slope @ covariance @ r.slope, 0.0))) if r.bound in "PUC" and r.apart else np.nan
+            float(np.sqrt(max(r.slope @ covariance @ r.slope, 0.0)))
+            if r.bound in "PUC" and r.apart
+            else np.nan
             for r in rows
         ]
         return {

@@ -114,7 +114,9 @@ class Absolute(RowPrecision):
     def starts_of(self, residual: Array, share: float) -> list[Array]:
         """Good starts from least-squares residuals of the rows, of which `share` (of their variance) is taken to be residual."""
         size = float(np.sqrt(share * np.mean(residual**2)))
-        found = self.inner.starts_from(residual) if hasattr(self.inner, "starts_from") else self.inner.starts()
+        found = (
+            self.inner.starts_from(residual) if hasattr(self.inner, "starts_from") else self.inner.starts()
+        )
         return [self._outer(t, size) for t in found]
 
     def _outer(self, own: Array, size: float) -> Array:
@@ -124,7 +126,9 @@ class Absolute(RowPrecision):
 
     def edges(self, t: Array) -> list[tuple[int, str]]:
         found = list(self.inner.edges(self._inner(t)[0]))
-        variances = [i for i, p in enumerate(self.parameters) if p.unit == 2 and not p.name.startswith("cov(")]
+        variances = [
+            i for i, p in enumerate(self.parameters) if p.unit == 2 and not p.name.startswith("cov(")
+        ]
         for i, sd in zip(variances, t[: self.sections], strict=False):
             if sd <= SMALLEST * (1.0 + 1e-9):
                 found.append((i, "estimated as 0 (less than a millionth of the response's variance)"))
@@ -153,6 +157,10 @@ def absolute(precision: RowPrecision) -> RowPrecision:
     """The precision with the standard deviations of its sections or positions as coordinates, where it has variances of that kind;
     itself otherwise."""
     structure = getattr(precision, "structure", None)
-    if not precision.has_variances or not getattr(structure, "n_sd", 0) or not isinstance(precision, OfStructure):
+    if (
+        not precision.has_variances
+        or not getattr(structure, "n_sd", 0)
+        or not isinstance(precision, OfStructure)
+    ):
         return precision
     return Absolute(precision)

@@ -141,7 +141,8 @@ def log_rms(residual: Array, codes: Array, count: int) -> Array:
 def numerical_slopes(
     natural: Callable[[Array], Array], t: Array, lower: Array, upper: Array, count: int
 ) -> Array:
-    """Derivatives of closed forms by differences of five points, one-sided at a bound: ten digits or more."""
+    """Derivatives of closed forms by differences of five points, one-sided at a bound: ten digits or more, and exactly zero by what a
+    number does not depend on."""
     out = np.zeros((count, len(t)))
     for j in range(len(t)):
         h = np.zeros(len(t))
@@ -153,11 +154,12 @@ def numerical_slopes(
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             if least > 0:
                 a, b, c, d = (natural(t + k * h) for k in (-2, -1, 1, 2))
-                slope = (a - 8.0 * b + 8.0 * c - d) / (12.0 * h[j])
+                slope = ((a - d) - 8.0 * (b - c)) / (12.0 * h[j])
             else:
                 sign = 1.0 if room_up > 0 else -1.0
-                values = [natural(t + k * sign * h) for k in range(5)]
-                weights = (-25.0, 48.0, -36.0, 16.0, -3.0)
-                slope = sign * sum(w * v for w, v in zip(weights, values, strict=True)) / (12.0 * h[j])
+                here = natural(t)
+                moved = [natural(t + k * sign * h) - here for k in range(1, 5)]
+                weights = (48.0, -36.0, 16.0, -3.0)
+                slope = sign * sum(w * v for w, v in zip(weights, moved, strict=True)) / (12.0 * h[j])
         out[:, j] = np.where(np.isfinite(slope), slope, 0.0)
     return out

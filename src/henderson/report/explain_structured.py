@@ -38,7 +38,15 @@ def explain_structured(fit: StructuredFit) -> dict[str, list[str]]:
     error = np.sqrt(np.diag(fit.vcov))
     lost = ["", *wrapped(describe(space, design))] if len(space.dropped) else []
     random = [*("+", z, matrix("u^", model.effects()))] if q else []
-    line = [matrix("y", y), "=", matrix("X", X), matrix("b^", fit.coefficients), *random, "+", matrix("e^", e)]
+    line = [
+        matrix("y", y),
+        "=",
+        matrix("X", X),
+        matrix("b^", fit.coefficients),
+        *random,
+        "+",
+        matrix("e^", e),
+    ]
     said = legend("columns of Z", [model.label(j) for j in columns], q) if q else []
     return {
         "title": [*title(fit, f"{n} rows, {len(names)} fixed and {q} random effects"), *offset(fit), *lost],
@@ -209,7 +217,9 @@ def _one_term(model: Covariances, k: int, label: Any) -> list[str]:
         return out + (side_by_side(matrix("Sigma", sigma, label.effects)) if m > 1 else [])
     parameters = [row for row in model.fit._reported if row.term == k and row.kind == "K"]
     said = "".join(f", {row.name} = {number(row.value)}" for row in parameters)
-    out = wrapped([f"{label.text}: K (x) {inner}, K among the {q} levels of {label.group}{_known(model, k)}{said}"])
+    out = wrapped(
+        [f"{label.text}: K (x) {inner}, K among the {q} levels of {label.group}{_known(model, k)}{said}"]
+    )
     levels = shown(q, COLUMNS)
     hidden = abridged(levels, q)
     names = [str(label.levels[i]) for i in levels]
@@ -219,7 +229,9 @@ def _one_term(model: Covariances, k: int, label: Any) -> list[str]:
 
 def _known(model: Covariances, k: int) -> str:
     """ " (a pedigree of 8 animals)"."""
-    found = [each.relationship for each in getattr(model.terms[k], "factors", ()) if each.relationship is not None]
+    found = [
+        each.relationship for each in getattr(model.terms[k], "factors", ()) if each.relationship is not None
+    ]
     return f" ({', '.join(each.what for each in found)})" if found else ""
 
 
@@ -235,14 +247,21 @@ def _response_covariance(fit: StructuredFit, model: Covariances) -> list[str]:
     if not words:
         out.append(f"R = s2 {scaled}, s2 = {number(fit.solution.scale2)}")
     else:
-        out += wrapped([f"{', '.join(words)}: " + ", ".join(f"{row.name} = {number(row.value)}" for row in own)])
+        out += wrapped(
+            [f"{', '.join(words)}: " + ", ".join(f"{row.name} = {number(row.value)}" for row in own)]
+        )
         out += [among, *side_by_side(matrix("R", model.r(rows)))]
     out += section("The response: Var(y) = V = Z G Z' + R")
     return [*out, among, *side_by_side(matrix("V", model.v(rows)))]
 
 
 def _henderson(
-    fit: StructuredFit, model: Covariances, X: np.ndarray, y: np.ndarray, names: list[str], columns: np.ndarray
+    fit: StructuredFit,
+    model: Covariances,
+    X: np.ndarray,
+    y: np.ndarray,
+    names: list[str],
+    columns: np.ndarray,
 ) -> list[str]:
     """The mixed-model equations over the columns that are shown, and the whole solution's part of them."""
     title = "Henderson's mixed-model equations"

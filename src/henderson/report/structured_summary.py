@@ -23,7 +23,7 @@ _LOADING = re.compile(r"loading (\d+) (.+)", re.DOTALL)
 _SPECIFIC = "specific "
 _BOUNDS = {
     "B": "B: at the boundary of its range",
-    "F": "F: held by the user",
+    "F": "F: held, not estimated",
     "C": "C: tied to another",
     "?": "?: these data cannot tell it from others",
 }
@@ -32,9 +32,7 @@ _BOUNDS = {
 def structured_random(fit: Any) -> str:
     """The block "Covariance parameters" of `fit.summary()`."""
     columns = fit.variance_components_columns()
-    rows = [
-        _Row(*row, each.apart) for *row, each in zip(*columns.values(), fit._reported, strict=True)
-    ]
+    rows = [_Row(*row, each.apart) for *row, each in zip(*columns.values(), fit._reported, strict=True)]
     plain: list[_Row] = []
     matrices: list[list[str]] = []
     hidden: list[str] = []
@@ -138,7 +136,10 @@ def _factor_table(fit: Any, k: int, rows: list[_Row]) -> list[str]:
     columns.append(["Variance", *_numbers(list(np.diag(sigma)))])
     explained = _explained(term.effects, loadings, sigma)
     columns.append(["% factors", *(f"{v:.0f}" if np.isfinite(v) else "" for v in explained)])
-    return [f" {term.text}, estimates (standard errors):", *(f"  {line}".rstrip() for line in table(columns, {0}))]
+    return [
+        f" {term.text}, estimates (standard errors):",
+        *(f"  {line}".rstrip() for line in table(columns, {0})),
+    ]
 
 
 def _with_errors(rows: list[_Row | None]) -> list[str]:

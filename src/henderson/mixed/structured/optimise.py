@@ -39,6 +39,8 @@ _ZERO = 1e-4
 _ZERO_COST = 1e-8
 _SMALL = 0.02
 _LIFTED, _LIFTS = 0.1, 5
+_TAIL = 8.0
+"""|t| of a coordinate of the residual, such as the logit of a share, beyond which nothing is left to move."""
 _STUCK = 1e-3
 """Share of a step below which a search has found next to nothing."""
 _LONGEST = 2.0
@@ -277,6 +279,11 @@ class _Newton:
         trials = [theta] if not np.array_equal(theta, point.theta) else []
         best = point
         for trial in trials:
+            best = self._if_free(best, point, trial)
+        ends = np.isfinite(self.lower) & np.isfinite(self.upper)
+        for a in np.flatnonzero(self.unitless & ends & (np.abs(best.theta) > _TAIL)):
+            trial = best.theta.copy()
+            trial[a] = self.lower[a] if trial[a] < 0 else self.upper[a]
             best = self._if_free(best, point, trial)
         for a in np.flatnonzero(self.pivots & (best.theta != 0.0) & (np.abs(best.theta) < _SMALL)):
             trial = best.theta.copy()

@@ -18,8 +18,8 @@ import numpy as np
 from .equations import Values
 from .model import Model
 
-_WIDEST = 7.0
-"""Box of the residual's free coordinates, which are smooth and of size about 1."""
+_WIDEST = 17.0
+"""Box of the residual's free coordinates: logits and the like, whose structures take |t| > 16 for a limit and say so (`edges`)."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""What an adversary found wrong in models with structures: limits, misuse, verdicts. Reference numbers by nlme 3.1 of R 4.2."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import henderson as hd
+
+
+def _visits(seed: int = 0, q: int = 12, m: int = 5) -> dict[str, np.ndarray]:
+    """q subjects at m times, a residual that is correlated in time, a covariate v of the variance."""
+    rng = np.random.default_rng(seed)
+    subject, time = np.repeat(np.arange(q), m), np.tile(np.arange(m) + 1.0, q)
+    e = np.zeros((q, m))
+    e[:, 0] = rng.normal(size=q)
+    for j in range(1, m):
+        e[:, j] = 0.5 * e[:, j - 1] + np.sqrt(0.75) * rng.normal(size=q)
+    v = rng.uniform(0.5, 3.0, q * m)
+    x = rng.normal(size=q * m)
+    return {
+        "subject": np.array([f"s{i:02d}" for i in subject]),
+        "time": time,
+        "x": x,
+        "v": v,
+        "y": 10.0 + 0.5 * x + rng.normal(size=q)[subject] + v**0.4 * e.ravel(),
+    }
+
+
+# ------------------------------------------------------------------------------------------------- variance functions
+
+
+@pytest.mark.parametrize("residual", [None, "ar1(0 + time | subject)"])
+def test_a_constant_of_zero_is_a_result(residual):
+    """const_power whose constant is 0 is power: the same criterion, the same standard errors, and the constant said to be 0."""
+    d = _visits()
+    power = hd.lmm("y ~ x + (1 | subject)", d, residual=residual, variance="power(v)")
+    both = hd.lmm("y ~ x + (1 | subject)", d, residual=residual, variance="const_power(v)")
+    found = {
+        t: (e, s, b)
+        for t, e, s, b in zip(
+            *(both.variance_components_columns()[k] for k in ("term", "estimate", "std_error", "bound")),
+            strict=True,
+        )
+    }
+    expected = dict(
+        zip(
+            power.variance_components_columns()["term"],
+            power.variance_components_columns()["std_error"],
+            strict=True,
+        )
+    )
+    assert found["const(v)"][0] == 0.0 and found["const(v)"][2] == "B"
+    assert both.deviance == pytest.approx(power.deviance, abs=1e-5)
+    assert both.status.verdict == "boundary"
+    assert "the constant of const_power(v) is estimated as 0" in str(both.status)
+    for name in expected:
+        assert found[name][1] == pytest.approx(expected[name], rel=1e-3)
+        assert found[name][2] in "PU"
