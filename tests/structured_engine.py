@@ -47,7 +47,7 @@ def table(rng: np.random.Generator, q: int = 8, n: int = 60, unbalanced: bool = 
     for s in range(6):
         mine = np.flatnonzero(series == s)
         time[mine] = rng.choice(np.arange(2 * len(mine)), size=len(mine), replace=False)
-    d = {
+    return {
         "y": rng.normal(size=n) * 2.0 + 20.0,
         "x": rng.normal(size=n),
         "g": np.array([f"g{i:02d}" for i in range(q)])[g],
@@ -67,7 +67,6 @@ def table(rng: np.random.Generator, q: int = 8, n: int = 60, unbalanced: bool = 
         "trait": np.array(["a", "b"])[np.arange(n) % 2],
         "h": rng.permutation(np.array(["h1", "h2", "h3", "h4", "h5"])[np.arange(n) % 5]),
     }
-    return d
 
 
 # ------------------------------------------------------------------------------------------------------- left of the bar
