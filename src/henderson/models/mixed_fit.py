@@ -375,12 +375,12 @@ class MixedFit(Derived, Fit):
 
         Returns
         -------
+        An array, one value a row of `data`, NaN where a column is missing; with se or interval a table in
+        the caller's library: estimate, std_error (of the mean), and with interval conf_low, conf_high.
+
         The correlated part of a residual beside a nugget, (1 | ar1(row):ar1(col)) + (1 | units), is predicted
         at the places of the fit. At other places it is 0 and its variance is in std_error; where `data` does
         not have the columns that say a place, it is in the prediction of a new record alone.
-
-        An array, one value a row of `data`, NaN where a column is missing; with se or interval a table in
-        the caller's library: estimate, std_error (of the mean), and with interval conf_low, conf_high.
 
         Raises
         ------
