@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -63,9 +64,9 @@ class StructuredFit(MixedFit):
             notes.append(f"held by the user: {', '.join(dict.fromkeys(held))}")
         return tuple(notes)
 
-    structure_notes: list[str] = []
+    structure_notes: Sequence[str] = ()
     """residual=, relationships, ties: set by the verb."""
-    bounds: list[tuple[str, str, float, float]] = []
+    bounds: Sequence[tuple[str, str, float, float]] = ()
     """group, term, low, high of bounds=: set by the verb."""
     spoken: Spoken | None = None
     """residual= and variance= as they were written: set by the verb."""
@@ -205,8 +206,8 @@ class StructuredFit(MixedFit):
         from ..inference.new_variances import new_variances
 
         rows = [row for row in self._components if row.group == "Residual"]
-        table = {"term": [row.term for row in rows], "estimate": [row.value for row in rows]}
-        known = dict(zip(table["term"], table["estimate"], strict=True))
+        known = {row.term: row.value for row in rows}
+        table = {"term": list(known), "estimate": list(known.values())}
         return new_variances(self.spoken, table, known.get("Residual", self.solution.scale2), data, fitted)
 
     @cached_property

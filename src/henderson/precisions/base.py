@@ -103,6 +103,10 @@ class Precision(ABC):
         """The same, given residuals of the rows of the design, of mean square 1. Residuals only."""
         return self.starts()
 
+    def starts_of(self, residual: np.ndarray, share: float) -> list[np.ndarray]:
+        """The same where `share` of the variance of those residuals is taken to be the residual's. Residuals only."""
+        return self.starts()
+
     def log_scale(self, t: np.ndarray) -> float:
         """log of the constant that standard deviations as a variance function defines them have over those of K: the residual
         variance to report is s2 exp(-2 log_scale). Residuals only."""

@@ -38,7 +38,7 @@ def explain_structured(fit: StructuredFit) -> dict[str, list[str]]:
     error = np.sqrt(np.diag(fit.vcov))
     lost = ["", *wrapped(describe(space, design))] if len(space.dropped) else []
     random = [*("+", z, matrix("u^", model.effects()))] if q else []
-    line = [
+    line: list[Any] = [
         matrix("y", y),
         "=",
         matrix("X", X),
@@ -71,7 +71,7 @@ class Covariances:
 
     def __init__(self, fit: StructuredFit):
         self.fit, self.solution = fit, fit.solution
-        self.terms = [*(fit.design.structured or ()), *fit.fields()]
+        self.terms: list[Any] = [*(fit.design.structured or ()), *fit.fields()]
         self.labels = fit.labels.terms
         self.sizes = [(len(t.levels), len(t.effects)) for t in self.labels]
         self.offsets = np.concatenate([[0], np.cumsum([q * m for q, m in self.sizes])]).astype(np.int64)
@@ -224,7 +224,9 @@ def _one_term(model: Covariances, k: int, label: Any) -> list[str]:
     hidden = abridged(levels, q)
     names = [str(label.levels[i]) for i in levels]
     known: list[Any] = [Matrix("K", model.k(k, levels)[levels], names, hidden, hidden)]
-    return out + side_by_side(*known, *([" ", matrix("Sigma", sigma, label.effects)] if m > 1 else []))
+    if m > 1:
+        known += [" ", matrix("Sigma", sigma, label.effects)]
+    return out + side_by_side(*known)
 
 
 def _known(model: Covariances, k: int) -> str:

@@ -31,8 +31,12 @@ _BOUNDS = {
 
 def structured_random(fit: Any) -> str:
     """The block "Covariance parameters" of `fit.summary()`."""
-    columns = fit.variance_components_columns()
-    rows = [_Row(*row, each.apart) for *row, each in zip(*columns.values(), fit._reported, strict=True)]
+    columns: dict[str, Any] = fit.variance_components_columns()
+    found = zip(*(columns[name] for name in ("group", "term", "estimate", "std_error", "bound")), strict=True)
+    rows = [
+        _Row(group, term, estimate, error, bound, each.apart)
+        for (group, term, estimate, error, bound), each in zip(found, fit._reported, strict=True)
+    ]
     plain: list[_Row] = []
     matrices: list[list[str]] = []
     hidden: list[str] = []

@@ -12,7 +12,8 @@ from .criterion import Point, Problem
 from .derivatives import Score, score, working_products
 
 _SUSPECTED = 1e-7
-_NONE = 1e-18
+_NONE = 1e-11
+"""Information of a parameter, as a share of what it would be were the residual variance known, that is rounding."""
 
 
 def flat_directions(
@@ -21,14 +22,19 @@ def flat_directions(
     """Directions in (theta, log s2), rows (d, n_free + 1), among the entries `which` (n_free,) of theta, at the point last
     evaluated."""
     k, keep = problem.layout.n_free, np.flatnonzero(which)
-    if not len(keep) or not _suspected(average_information[np.ix_(keep, keep)]):
+    if not len(keep):
         return np.zeros((0, k + 1))
-    information = average_information[np.ix_(keep, keep)] * point.s2
     rng = np.random.default_rng(seed)
-    for _ in range(2 + max((t.m for t in problem.model.terms), default=0)):
-        information = information + _probe(problem, point, rng)[np.ix_(keep, keep)]
+    probed, sizes = _probe(problem, point, rng)
+    information, size = average_information[np.ix_(keep, keep)] * point.s2, sizes[keep]
+    if not _suspected(information, size):
+        return np.zeros((0, k + 1))
+    information = information + probed[np.ix_(keep, keep)]
+    for _ in range(1 + max((t.m for t in problem.model.terms), default=0)):
+        probed, sizes = _probe(problem, point, rng)
+        information, size = information + probed[np.ix_(keep, keep)], size + sizes[keep]
     diagonal = np.diag(information)
-    dead = diagonal <= _NONE * max(float(diagonal.max(initial=0.0)), 1e-300)
+    dead = diagonal <= np.maximum(_NONE * size, 1e-300)
     scale = np.sqrt(np.where(dead, 1.0, diagonal))
     scaled = information / np.outer(scale, scale)
     scaled[dead], scaled[:, dead] = 0.0, 0.0
@@ -43,17 +49,17 @@ def flat_directions(
     return rows
 
 
-def _suspected(information: np.ndarray) -> bool:
+def _suspected(information: np.ndarray, size: np.ndarray) -> bool:
     diagonal = np.abs(np.diag(information))
-    if diagonal.min() <= 1e-14 * max(float(diagonal.max()), 1.0):
+    if np.any(diagonal <= np.maximum(_SUSPECTED * size, 1e-300)):
         return True
     scale = np.sqrt(diagonal)
     values = np.abs(np.linalg.eigvalsh(information / np.outer(scale, scale)))
     return bool(values.min() < _SUSPECTED * values.max())
 
 
-def _probe(problem: Problem, point: Point, rng: np.random.Generator) -> np.ndarray:
-    """Average information of one random response, times s2, the scale profiled out where it is."""
+def _probe(problem: Problem, point: Point, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Average information of one random response, times s2, the scale profiled out where it is; and its diagonal before that."""
     system, model = problem.system, problem.model
     g = np.asarray(system.z @ rng.normal(size=system.z.shape[1])) + rng.normal(size=len(model.y))
     weighted = system.precision_times(g)
@@ -73,6 +79,7 @@ def _probe(problem: Problem, point: Point, rng: np.random.Generator) -> np.ndarr
     none = np.zeros(0)
     raw, share = working_products(problem, point, Score(none, none, [], b, e, weighted_e, z))
     squared = float(g @ weighted_e)
+    size = np.diag(raw).copy()
     if problem.profiled and squared > 0:
         raw = raw - np.outer(share, share) / squared
-    return raw
+    return raw, size

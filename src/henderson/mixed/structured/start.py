@@ -101,9 +101,7 @@ def _starts_of(model: Model, part: Part, precision: Precision, share: float) -> 
     if part.kind == "K" or model.rotation is not None:
         return precision.starts()
     rows = model.y if model.places is None else model.y[model.places]
-    if hasattr(precision, "starts_of"):
-        return list(precision.starts_of(rows, share))
-    return precision.starts()
+    return precision.starts_of(rows, share)
 
 
 def _other_precisions(problem: Problem, first: np.ndarray) -> list[np.ndarray]:
