@@ -124,7 +124,11 @@ def test_a_missing_value_gives_no_interval(data):
         ({"variance": "const_power(x)"}, {"x": [0.0, 1.0, -2.0]}, "'x' is -2 in row 2"),
         ({"residual": "us(0 + visit | subject)"}, {"visit": [9, 1, 1]}, "no variance for 'visit' 9"),
         ({"V": np.full(120, 2.0)}, {}, "V= of the fit says nothing of new records"),
-        ({"residual": "at(sex):ar1(0 + visit | subject)"}, {}, "sections"),
+        (
+            {"residual": "at(sex):ar1(0 + visit | subject)"},
+            {"sex": ["u", "f", "f"]},
+            "no variance for 'sex' u",
+        ),
     ],
 )
 def test_refused_by_name(data, arguments, new, said):
@@ -132,3 +136,17 @@ def test_refused_by_name(data, arguments, new, said):
     fit = hd.gls("y ~ x", d, **arguments)
     with pytest.raises(hd.HendersonError, match=said):
         fit.predict(NEW.assign(**new), interval="prediction")
+
+
+def test_of_sections(data):
+    d = data.assign(sex=np.where(data.subject % 2, "m", "f"))
+    for residual in ("at(sex):ar1(0 + visit | subject)", "at(sex):diag(0 + visit | subject)"):
+        fit = hd.gls("y ~ x", d, residual=residual)
+        p = parameters(fit)
+        end = [f":visit{v}" if "diag" in residual else "" for v in NEW.visit]
+        variance = np.array([p[f"sex{s}{e}"] for s, e in zip(NEW.sex, end, strict=True)])
+        got = fit.predict(NEW, interval="prediction", level=0.9)
+        half = stats.t.ppf(0.95, fit.df_residual) * np.sqrt(got["std_error"] ** 2 + variance)
+        np.testing.assert_allclose((got["conf_high"] - got["conf_low"]) / 2, half, rtol=1e-8)
+        whole = fit.predict(interval="prediction")
+        np.testing.assert_allclose(fit.predict(d, interval="prediction"), whole, rtol=1e-8)

@@ -327,7 +327,7 @@ def test_what_says_nothing_of_new_records_is_refused():
     half = (table.conf_high - table.conf_low) / 2 / 1.959963984540054
     np.testing.assert_allclose(half**2 - table.std_error**2, np.diag(V) * fit.solution.scale2, rtol=1e-8)
     sections = MODELS["sections"][0]()
-    with pytest.raises(hd.DataError, match="no variance for 'envE9'"):
+    with pytest.raises(hd.DataError, match="no variance for 'env' E9"):
         sections.error_variances(trial().assign(env="E9"), np.zeros(96))
 
 

@@ -112,21 +112,16 @@ def _of_levels(
 ) -> np.ndarray:
     """The variance of each row's section and visit; NaN where one is missing."""
     parts = [(":".join(names), _labels(names, frame)) for names in (sections, visits) if names]
-    terms = np.array(
-        [
-            ":".join(f"{name}{label}" for (name, _), label in zip(parts, row, strict=True))
-            for row in zip(*(labels for _, labels in parts), strict=True)
-        ],
-        dtype=object,
-    )
-    missing = np.any([labels == "" for _, labels in parts], axis=0)
-    out = np.full(len(terms), np.nan)
-    for term in dict.fromkeys(terms[~missing]):
+    names = [name for name, _ in parts]
+    rows = list(zip(*(labels for _, labels in parts), strict=True))
+    values: dict[tuple[str, ...], float] = {}
+    for row in dict.fromkeys(row for row in rows if all(row)):
+        term = ":".join(f"{name}{label}" for name, label in zip(names, row, strict=True))
         if term not in known:
-            raise DataError(f"predict: the fit has no variance for '{term}', which it never saw.")
-        out[terms == term] = known[term]
-    out[missing] = np.nan
-    return out
+            said = " ".join(f"'{name}' {label}" for name, label in zip(names, row, strict=True))
+            raise DataError(f"predict: the fit has no variance for {said}, which it never saw.")
+        values[row] = known[term]
+    return np.array([values.get(row, np.nan) for row in rows])
 
 
 def _labels(columns: tuple[str, ...], frame: Frame) -> np.ndarray:
