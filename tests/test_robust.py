@@ -233,10 +233,9 @@ def test_too_few_rows():
 
 
 def test_what_is_not_available_yet_says_so(sleep):
-    refused(
-        hd.NotAvailableError, "Reaction ~ Days + ar1(0 + Days | Subject)", sleep, "ar1", "not available yet"
-    )
-    refused(hd.NotAvailableError, SLEEP, sleep, "residual", residual="ar1(0 + Days | Subject)")
+    formula = "Reaction ~ Days + arma(0 + Days | Subject, p=1, q=1)"
+    refused(hd.NotAvailableError, formula, sleep, "arma", "not available yet")
+    refused(hd.NotAvailableError, SLEEP, sleep, "power(fitted)", variance="power(fitted)")
 
 
 def test_effect_that_is_zero_in_every_row(sleep):
