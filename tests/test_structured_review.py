@@ -149,3 +149,21 @@ def test_a_fit_is_the_same_where_products_are_made_again(monkeypatch):
         other.variance_components["std_error"], one.variance_components["std_error"], rtol=1e-6
     )
     assert other.plan().memory <= one.plan().memory
+
+
+def test_bounds_that_never_settle_are_not_called_converged(monkeypatch):
+    from henderson.models import bounds
+
+    d, k, ids, _ = _herd(12, 3)
+
+    def fitted():
+        return hd.lmm(
+            "y ~ x + (1 | vm(g, K))", d, relationships={"K": (k, ids)}, bounds={"Residual": (0.0, 0.1)}
+        )
+
+    settled = fitted()
+    assert settled.status.verdict != "not converged"
+    assert settled.variance_components["estimate"].iloc[-1] == pytest.approx(0.1)
+    # Every active bound is let go again.
+    monkeypatch.setattr(bounds, "_loose", lambda problem, control, limits, active, point: next(iter(active)))
+    assert fitted().status.verdict == "not converged"

@@ -30,6 +30,10 @@ def keep_within(
     ----------
     found : the optimum of `problem`, whose controls are `control`, as `climb` gives it: (Optimum, ...).
     climb : (problem, starts) -> such an optimum.
+
+    Returns
+    -------
+    problem, found : not converged where no set of bounds settled.
     """
     active: dict[int, float] = {}
     for _ in range(2 * len(limits) + 2):
@@ -58,6 +62,9 @@ def keep_within(
             del active[loose]
         problem = _held(problem, control, limits, active)
         found = climb(problem, [_carried(problem.layout, point)])
+    else:
+        # Bounds that are let go and met again in turn: the last optimum need not be within them.
+        found = replace(found[0], converged=False), *found[1:]
     return problem, found
 
 

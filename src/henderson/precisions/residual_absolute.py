@@ -112,12 +112,9 @@ class Absolute(RowPrecision):
         return [self._outer(t, 1.0) for t in self.inner.starts()]
 
     def starts_of(self, residual: Array, share: float) -> list[Array]:
-        """Good starts from least-squares residuals of the rows, of which `share` (of their variance) is taken to be residual."""
+        """As `Precision.starts_of`."""
         size = float(np.sqrt(share * np.mean(residual**2)))
-        found = (
-            self.inner.starts_from(residual) if hasattr(self.inner, "starts_from") else self.inner.starts()
-        )
-        return [self._outer(t, size) for t in found]
+        return [self._outer(t, size) for t in self.inner.starts_from(residual)]
 
     def _outer(self, own: Array, size: float) -> Array:
         sd = np.append(1.0, np.exp(own[: self.sections - 1]))

@@ -243,7 +243,7 @@ class Solution:
             factor = term.back @ self.point.factors[k]
             dense = np.asarray(zk.toarray()).reshape(len(x), -1, term.m)  # type: ignore[attr-defined]
             if term.lift is not None:
-                dense = np.einsum("nlm,lq->nqm", dense, term.lift)
+                dense = np.tensordot(dense, term.lift, axes=([1], [0])).transpose(0, 2, 1)
             out[lo : lo + term.q * term.r] = (dense @ factor).reshape(len(x), -1).T
         return out
 
