@@ -366,3 +366,14 @@ def test_satterthwaite_degrees_of_freedom_are_the_formula(terms, residual):
         variance = case.twin(values).vcov[i, i]
         g = tw.gradient(lambda v, i=i: case.twin(at(v)).vcov[i, i], numbers)
         assert df[i] == pytest.approx(2 * variance**2 / (g @ spread @ g), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("structure", "loglik"), [("ar1", -216.69484), ("ou", -216.69484), ("sph", -216.68021)]
+)
+def test_even_lags_and_short_ranges_do_not_start_at_rest(structure, loglik):
+    """Ages 8, 10, 12, 14: phi^2 has no slope at 0, a spherical range below 2 none at all. ou is ar1 in other words; lin is
+    above every other model here, and sph near it."""
+    fit = hd.lmm(f"distance ~ age * Sex + {structure}(0 + age | Subject)", hd.datasets.load("Orthodont"))
+    assert fit.status.verdict == "converged"
+    assert fit.loglik == pytest.approx(loglik, abs=1e-4)

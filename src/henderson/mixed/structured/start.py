@@ -9,6 +9,7 @@ import numpy as np
 
 from ...precisions.base import Precision
 from ...structures import make
+from ...structures.base import Structure
 from .criterion import Problem, evaluate
 from .derivatives import score, symmetric_times
 from .equations import Equations
@@ -19,6 +20,8 @@ from .parameters import layout as layout_of
 
 _LEAST_RESIDUAL = 1e-2
 _FIRST_STEPS = 4
+_AT_REST = 1e-3
+"""Largest slope of an entry of T, relative to T, of a parameter that does not move it."""
 REDUCED = ("fa", "rr")
 """Structures that cannot be started from independent effects: loadings of zero are a saddle."""
 
@@ -74,7 +77,7 @@ def pack(
             sigma = (covariances or {}).get(part.term)
             if sigma is None:
                 sigma = np.diag(sizes[part.term])
-            phi[part.at] = model.terms[part.term].structure.parameters(sigma / residual)
+            phi[part.at] = _within(model.terms[part.term].structure, sigma / residual)
         else:
             precision = model.terms[part.term].precision if part.kind == "K" else model.residual
             assert precision is not None
@@ -83,6 +86,22 @@ def pack(
     if layout.estimates_scale:
         theta = np.append(theta, np.log(residual))
     return theta
+
+
+def _within(structure: Structure, sigma: np.ndarray) -> np.ndarray:
+    """theta near sigma at which every parameter moves T: a decay over even lags, or a range shorter than any distance, is at rest where
+    effects are not correlated."""
+
+    def moves(theta: np.ndarray) -> np.ndarray:
+        least = _AT_REST * float(np.abs(structure.factor(theta)).max())
+        return (np.abs(structure.derivatives(theta)).max(axis=(1, 2)) > least) | structure.scaling
+
+    theta = structure.parameters(sigma)
+    if structure.scaling.all() or moves(theta).all():
+        return theta
+    sd = np.sqrt(np.diag(sigma))
+    other = structure.parameters(np.outer(sd, sd) * (0.7 * np.eye(len(sd)) + 0.3))
+    return other if moves(other).sum() > moves(theta).sum() else theta
 
 
 def starts(problem: Problem) -> list[np.ndarray]:
