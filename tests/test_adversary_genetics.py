@@ -64,3 +64,40 @@ def test_known_sampling_variances_are_not_called_held_by_the_user():
     np.testing.assert_allclose(fit.coefficients, w @ BCG_Y / w.sum(), rtol=1e-10)
     np.testing.assert_allclose(fit.vcov, [[1.0 / w.sum()]], rtol=1e-10)
     assert "held by the user" not in fit.summary()
+
+
+@pytest.mark.parametrize("size", [1.0, 3.0, 1e-6, 1e6])
+def test_a_dense_identity_cannot_be_told_from_the_residual(herd, size):
+    """K = c I with a record a level: V = (c s_a^2 + s_e^2) I. The eigenvectors of K make a model of one parameter, of which nothing is
+    known: it used to be reported as converged, without a word."""
+    _, table = herd
+    fit = hd.lmm(
+        "y1 ~ sex + (1 | vm(animal, K))",
+        table,
+        relationships={"K": (size * np.eye(len(table)), table["animal"])},
+    )
+    assert "not identifiable" in str(fit.status)
+    assert "(Intercept) of vm(animal, K), Residual:" in str(fit.status)
+
+
+def test_a_constant_relationship_is_the_intercept(herd):
+    """K = 11': one effect for all, which the intercept has."""
+    _, table = herd
+    n = len(table)
+    fit = hd.lmm("y1 ~ sex + (1 | vm(animal, K))", table, relationships={"K": (np.ones((n, n)), table["animal"])})
+    assert "not identifiable" in str(fit.status)
+    assert "Residual:" not in str(fit.status)
+
+
+def test_only_those_that_cannot_be_told_apart_are_named(herd):
+    """One record an animal: its lasting environment is its residual; its breeding value is neither."""
+    pedigree, table = herd
+    fit = hd.lmm("y1 ~ sex + (1 | vm(animal, A)) + (1 | animal)", table, relationships={"A": pedigree})
+    assert "a combination of (Intercept) of animal, Residual:" in str(fit.status)
+
+
+def test_a_relationship_of_zeros_is_refused(herd):
+    _, table = herd
+    n = len(table)
+    with pytest.raises(hd.DataError, match="K: every entry of the matrix is 0"):
+        hd.lmm("y1 ~ sex + (1 | vm(animal, K))", table, relationships={"K": (np.zeros((n, n)), table["animal"])})

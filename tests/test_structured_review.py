@@ -167,3 +167,38 @@ def test_bounds_that_never_settle_are_not_called_converged(monkeypatch):
     # Every active bound is let go again.
     monkeypatch.setattr(bounds, "_loose", lambda problem, control, limits, active, point: next(iter(active)))
     assert fitted().status.verdict == "not converged"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_an_autocorrelation_that_runs_to_one_ends_where_ou_does(seed):
+    """A trend without an end: (1 | ar1(t)) is the same model as (1 | ou(t)) on whole steps; only sigma^2 (1 - phi^2) is told."""
+    rng = np.random.default_rng(3)
+    t = rng.integers(0, 8, 150)
+    x = rng.normal(size=150)
+    rng = np.random.default_rng(seed)
+    y = np.cumsum(rng.normal(size=8))[t] + 0.3 * t + 0.8 * rng.normal(size=150)
+    d = {"y": y, "x": x, "t": t.astype(float)}
+    one, other = (hd.lmm(f"y ~ x + (1 | {k}(t))", d) for k in ("ar1", "ou"))
+    assert one.status.verdict == other.status.verdict == "boundary"
+    assert one.loglik == pytest.approx(other.loglik, abs=1e-6)
+    a, b = (np.asarray(f.variance_components["estimate"]) for f in (one, other))
+    np.testing.assert_allclose(a[0] * (1.0 - a[1]), b[0] * (1.0 - b[1]), rtol=1e-3)
+    np.testing.assert_allclose(a[-1], b[-1], rtol=1e-5)
+    np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=1e-5)
+
+
+@pytest.mark.parametrize("e", [0.0, 1e-3, 0.14])
+@pytest.mark.parametrize("c", [0.02, 0.4, 2.0, -0.7])
+def test_the_stretch_of_a_standard_deviation_and_its_slope(c, e):
+    from henderson.mixed.structured.parameters import stretch
+
+    if e == 0.0 and c < 0:
+        pytest.skip("a decay is positive")
+    size, rate = stretch(c, e)
+    phi = (1.0 + e) * np.tanh(c)
+    assert size == pytest.approx(
+        np.sqrt(1.0 + 1.0 / c) if e == 0.0 else 1.0 / np.sqrt(1.0 - phi**2), rel=1e-9
+    )
+    h = 1e-5
+    expected = (np.log(stretch(c + h, e)[0]) - np.log(stretch(c - h, e)[0])) / (2.0 * h)
+    assert rate == pytest.approx(expected, rel=1e-6)

@@ -48,7 +48,7 @@ def record_of(fit: StructuredFit) -> dict[str, Any]:
             "scale_as": layout.scale_as,
             "n_free": layout.n_free,
             "parts": [[p.kind, p.term, p.at.start, p.at.stop] for p in layout.parts],
-            "couplings": [[int(i), int(j)] for i, j in layout.couplings],
+            "couplings": [[int(i), int(j), float(e)] for i, j, e in layout.couplings],
             "dense": dense_system(problem.system),
             "absent": absent_rows(problem.model, problem.system),
             "s2": float(solution.point.s2),
@@ -279,7 +279,7 @@ def _layout(numbers: Mapping[str, Any], arrays: Arrays) -> Layout:
         arrays.places("relative", size, 2).astype(bool),
         np.array(_HELD)[arrays.places("held_as", size, len(_HELD))],
         str(numbers["scale_as"]),
-        tuple((int(i), int(j)) for i, j in numbers["couplings"]),
+        tuple((int(i), int(j), float(e)) for i, j, e in numbers["couplings"]),
     )
 
 

@@ -477,7 +477,8 @@ def _identifiability(fit: StructuredFit) -> list[str]:
         named = [
             f"{row.term} of {row.group}" if row.group != row.term else row.group
             for row, change in zip(fit._components, changes, strict=True)
-            if abs(change) > 1e-3 * largest
+            # What is left of a difference of large numbers is rounding.
+            if abs(change) > max(1e-3 * largest, 1e-5 * float(np.abs(direction) @ np.abs(row.slope)))
         ]
         out.append(
             f"not identifiable: the criterion does not change along a combination of {', '.join(named)}: these "

@@ -69,6 +69,8 @@ class Precision(ABC):
     decay: int | None = None
     """The coordinate that is proportional to 1 / range near 0, where K's variogram is linear: there the variance of the term and the
     range grow together, and only their ratio is told by data."""
+    excess: float = 0.0
+    """Where that coordinate is the t of an autocorrelation phi = (1 + e) tanh(t): e."""
     classes: np.ndarray | None = None
     separable: bool = True
     holds_scale: bool = False

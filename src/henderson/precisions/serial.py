@@ -41,12 +41,14 @@ class Markov(Lagged):
         lags = lags_of(steps, float(steps.sum()))
         if kind == "ar1":
             even = bool((self.gaps % 2 == 0).all())
-            self._take(AR1(lags, text, "", even), text, (text,))
+            kernel = AR1(lags, text, "", even)
+            self.excess = kernel.e
+            self._take(kernel, text, (text,))
         elif kind == "ou":
             self._take(OU(lags, text, "", "phi"), text, (text,))
         else:
             self._take(OU(lags, text, "", "range"), text, (f"range({', '.join(names)})",))
-        self.decay = None if kind == "ar1" else 0
+        self.decay = 0
         here, before = self.order[1:], self.order[:-1]
         own = np.arange(self.n)
         self.rows = np.concatenate([own, np.maximum(here, before)]).astype(np.int64)

@@ -9,11 +9,13 @@ import numpy as np
 
 from ..rules import FLAT
 from .criterion import Point, Problem
-from .derivatives import Score, score, working_products
+from .derivatives import Score, score, working_products, working_vectors
 
 _SUSPECTED = 1e-7
 _NONE = 1e-11
 """Information of a parameter, as a share of what it would be were the residual variance known, that is rounding."""
+_BLIND = 1e-20
+"""The same, as a share of what it would be without fixed effects and shrinkage."""
 
 
 def flat_directions(
@@ -25,7 +27,7 @@ def flat_directions(
     if not len(keep):
         return np.zeros((0, k + 1))
     rng = np.random.default_rng(seed)
-    probed, sizes = _probe(problem, point, rng)
+    probed, sizes = _probe(problem, point, rng, True)
     information, size = average_information[np.ix_(keep, keep)] * point.s2, sizes[keep]
     if not _suspected(information, size):
         return np.zeros((0, k + 1))
@@ -58,8 +60,11 @@ def _suspected(information: np.ndarray, size: np.ndarray) -> bool:
     return bool(values.min() < _SUSPECTED * values.max())
 
 
-def _probe(problem: Problem, point: Point, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Average information of one random response, times s2, the scale profiled out where it is; and its diagonal before that."""
+def _probe(
+    problem: Problem, point: Point, rng: np.random.Generator, first: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average information of one random response, times s2, the scale profiled out where it is; and its diagonal before that, of the
+    `first` response no less than what is rounding of the diagonal without fixed effects and shrinkage."""
     system, model = problem.system, problem.model
     g = np.asarray(system.z @ rng.normal(size=system.z.shape[1])) + rng.normal(size=len(model.y))
     weighted = system.precision_times(g)
@@ -80,6 +85,23 @@ def _probe(problem: Problem, point: Point, rng: np.random.Generator) -> tuple[np
     raw, share = working_products(problem, point, Score(none, none, [], b, e, weighted_e, z))
     squared = float(g @ weighted_e)
     size = np.diag(raw).copy()
+    if first:
+        size = np.maximum(size, _BLIND / _NONE * _unshrunken(problem, point, g, weighted))
     if problem.profiled and squared > 0:
         raw = raw - np.outer(share, share) / squared
     return raw, size
+
+
+def _unshrunken(problem: Problem, point: Point, g: np.ndarray, weighted: np.ndarray) -> np.ndarray:
+    """|dV R^-1 g|^2 in R^-1, one for each entry of theta: the information of a response g were P = R^-1."""
+    system = problem.system
+    pulled, z, b = system.z.T @ weighted, [], []
+    for k, term in enumerate(problem.model.terms):
+        z.append(pulled[system.u_offsets[k] : system.u_offsets[k + 1]].reshape(term.q, term.m))
+        part = next((p for p in problem.layout.parts if (p.kind, p.term) == ("K", k)), None)
+        own = np.zeros(0) if part is None else point.phi[part.at]
+        covered = z[-1] if term.precision is None else term.precision.times(own, z[-1])
+        b.append(covered @ point.factors[k])
+    none = np.zeros(0)
+    q, weighted_q = working_vectors(problem, point, Score(none, none, [], b, g, weighted, z))
+    return np.einsum("ij,ij->j", q, weighted_q)

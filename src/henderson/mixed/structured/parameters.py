@@ -5,7 +5,8 @@ value that has the unit of the response is divided by the residual standard devi
 anything is held in such units, log s2 cannot be profiled out and is the last entry of theta.
 
 The standard deviation sigma of a field and the decay d = 1 / range of its correlation run to infinity and zero together where the
-data show a trend without an end: only sigma^2 d is told. There theta holds sigma / sqrt(1 + 1 / d), which stays finite (`couplings`).
+data show a trend without an end: only sigma^2 d is told. There theta holds sigma / sqrt(1 + 1 / d), which stays finite (`couplings`);
+and of an AR1 the standard deviation of its innovations, sigma sqrt(1 - phi^2).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Layout:
     scaling : (len(phi),) whether an entry has the unit of the response.
     log_s2 : the residual variance's logarithm where it is held; scale_as : "F" or "B", as `held_as`.
     n_free : entries of theta but for log s2.
-    couplings : (i, j), phi_i is multiplied by sqrt(1 + 1 / phi_j).
+    couplings : (i, j, e), phi_i is multiplied by `stretch(phi_j, e)`.
     """
 
     parts: tuple[Part, ...]
@@ -60,7 +61,7 @@ class Layout:
     relative: np.ndarray | None = None
     held_as: np.ndarray | None = None
     scale_as: str = "F"
-    couplings: tuple[tuple[int, int], ...] = ()
+    couplings: tuple[tuple[int, int, float], ...] = ()
 
     @property
     def absolute(self) -> np.ndarray:
@@ -89,8 +90,8 @@ class Layout:
         scale = self.root_inverse(theta)
         if scale != 1.0:
             phi[self.absolute] *= scale
-        for i, j in self.couplings:
-            phi[i] *= np.sqrt(1.0 + 1.0 / phi[j])
+        for i, j, e in self.couplings:
+            phi[i] *= stretch(phi[j], e)[0]
         return phi
 
     def root_inverse(self, theta: np.ndarray) -> float:
@@ -109,9 +110,9 @@ class Layout:
             out[fixed, -1] = -0.5 * self.all(theta)[fixed]
         if self.couplings:
             phi = self.all(theta)
-            for i, j in self.couplings:
-                out[i] *= np.sqrt(1.0 + 1.0 / phi[j])
-                out[i] -= out[j] * phi[i] * 0.5 / (phi[j] ** 2 + phi[j])
+            for i, j, e in self.couplings:
+                size, rate = stretch(phi[j], e)
+                out[i] = size * out[i] + rate * phi[i] * out[j]
         return out
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
@@ -127,8 +128,8 @@ class Layout:
         """theta (without log s2) at phi, the first of tied parameters counting."""
         out = np.zeros(self.n_free)
         phi = np.array(phi, dtype=np.float64)
-        for i, j in self.couplings:
-            phi[i] /= np.sqrt(1.0 + 1.0 / phi[j])
+        for i, j, e in self.couplings:
+            phi[i] /= stretch(phi[j], e)[0]
         for i in np.flatnonzero(self.source >= 0)[::-1]:
             out[self.source[i]] = phi[i] / self.ratio[i]
         return out
@@ -221,7 +222,20 @@ def layout(model: Model, control: Control | None = None) -> Layout:
     )
 
 
-def _couplings(model: Model, parts: tuple[Part, ...], source: np.ndarray) -> Iterator[tuple[int, int]]:
+def stretch(c: float, e: float) -> tuple[float, float]:
+    """What a standard deviation is multiplied by beside the coordinate c of its correlation, and the slope in c of the logarithm of that:
+    sqrt(1 + 1 / c) of a decay c, where e is 0, and 1 / sqrt(1 - phi^2) of an autocorrelation phi = (1 + e) tanh(c)."""
+    if e == 0.0:
+        return float(np.sqrt(1.0 + 1.0 / c)), -0.5 / (c**2 + c)
+    # 1 - |phi| with its digits near |phi| = 1.
+    left = 2.0 / (np.exp(2.0 * abs(c)) + 1.0)
+    below = left - e * (1.0 - left)
+    phi = float(np.copysign(1.0 - below, c))
+    share = below * (2.0 - below)
+    return float(1.0 / np.sqrt(share)), float(phi * (1.0 + e) / np.cosh(c) ** 2 / share)
+
+
+def _couplings(model: Model, parts: tuple[Part, ...], source: np.ndarray) -> Iterator[tuple[int, int, float]]:
     where = {(part.kind, part.term): part.at for part in parts}
     shared = np.bincount(source[source >= 0], minlength=1) > 1
     for k, term in enumerate(model.terms):
@@ -229,7 +243,7 @@ def _couplings(model: Model, parts: tuple[Part, ...], source: np.ndarray) -> Ite
             continue
         i, j = where["T", k].start, where["K", k].start + term.precision.decay
         if all(source[a] >= 0 and not shared[source[a]] for a in (i, j)):
-            yield i, j
+            yield i, j, term.precision.excess
 
 
 def _leaders(control: Control, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
