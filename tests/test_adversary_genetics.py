@@ -108,3 +108,23 @@ def test_a_relationship_of_zeros_is_refused(herd):
         hd.lmm(
             "y1 ~ sex + (1 | vm(animal, K))", table, relationships={"K": (np.zeros((n, n)), table["animal"])}
         )
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e9])
+def test_a_relationship_in_other_units(herd, size):
+    """s2 K = (s2 / c) (c K): where K is c times what it was, the variance is 1 / c. An inverse of 1e-9 K^-1 used to end at a residual
+    variance of 0 and call it converged."""
+    pedigree, table = herd
+    table = table.assign(
+        y1=pedigree.simulate(100.0, seed=5) + np.random.default_rng(6).normal(0, 5, len(table))
+    )
+    given = hd.genetics.Relationship.from_precision(pedigree.inverse / size, pedigree.ids)
+    one, other = (
+        hd.lmm("y1 ~ sex + (1 | vm(animal, A))", table, relationships={"A": each})
+        for each in (pedigree, given)
+    )
+    assert abs(one.deviance - other.deviance) < 1e-6
+    np.testing.assert_allclose(
+        other.variance_components["estimate"] * [size, 1.0], one.variance_components["estimate"], rtol=1e-4
+    )
+    assert other.status.verdict == one.status.verdict == "converged"

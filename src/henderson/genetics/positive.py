@@ -113,7 +113,9 @@ def semidefinite_root(matrix: Array, name: str) -> Array | None:
     DataError : a negative eigenvalue beyond rounding; gives its size.
     """
     if not matrix.any():
-        raise DataError(f"{name}: every entry of the matrix is 0: levels with no variance have no effects. Leave the term out.")
+        raise DataError(
+            f"{name}: every entry of the matrix is 0: levels with no variance have no effects. Leave the term out."
+        )
     if is_semidefinite(matrix, NEGLIGIBLE):
         return None
     if is_semidefinite(matrix, ROUNDING):

@@ -11,7 +11,7 @@ import numpy as np
 from ..mixed.structured.blocks import Block, Factor
 from ..mixed.structured.criterion import Point, Problem, evaluate
 from ..mixed.structured.parameters import Control, Layout, layout
-from .control import Limit
+from .control_read import Limit
 
 _OUTSIDE = 1e-9
 _STEP = 1e-4

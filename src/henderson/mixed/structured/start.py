@@ -50,13 +50,17 @@ def moment_sizes(model: Model) -> tuple[list[np.ndarray], float]:
             residual = min(residual, max(1.0 - between.sum() / model.n, 0.0) * model.n / free)
     residual = max(residual, 0.1 if len(shares) else _LEAST_RESIDUAL)
     sizes = []
-    for between, count, mean_square, q in shares:
+    for term, (between, count, mean_square, q) in zip(model.random, shares, strict=True):
         share = np.maximum((between - residual * count) / model.n, 0.04 * residual / np.sqrt(q))
         if model.n - count.sum() < 0.05 * model.n:
             # One record a level: its sums of squares say nothing of the levels.
             share = np.full_like(share, 0.5 * residual / (len(shares) * len(share)))
         share = np.where(mean_square > 0, share / np.maximum(mean_square, 1e-300), share)
-        sizes.append((1.0 + 4.0 / np.sqrt(q)) * np.minimum(share, 4.0 / np.maximum(mean_square, 1e-3)))
+        size = (1.0 + 4.0 / np.sqrt(q)) * np.minimum(share, 4.0 / np.maximum(mean_square, 1e-3))
+        if term.precision is not None and term.precision.name == "vm":
+            # A relationship comes in units of the user's.
+            size = size / float(np.mean(term.precision.diagonal(np.zeros(0))))
+        sizes.append(size)
     return sizes, residual
 
 
