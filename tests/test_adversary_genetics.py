@@ -128,3 +128,11 @@ def test_a_relationship_in_other_units(herd, size):
         other.variance_components["estimate"] * [size, 1.0], one.variance_components["estimate"], rtol=1e-4
     )
     assert other.status.verdict == one.status.verdict == "converged"
+
+
+def test_a_field_without_its_bar_is_told_where_it_goes(herd):
+    """As ASReml writes it."""
+    _, table = herd
+    table = table.assign(row=np.arange(60) // 6, col=np.arange(60) % 6)
+    with pytest.raises(hd.FormulaError, match=r"right of a bar, \(1 \| ar1\(row\):ar1\(col\)\)\."):
+        hd.lmm("y1 ~ 1 + (1 | sex)", table, residual="ar1(row):ar1(col)")

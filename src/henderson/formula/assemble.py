@@ -116,7 +116,10 @@ def _residual_reader(text: str) -> _Reader:
     reader.read(node)
     if reader.fixed or reader.offsets or not reader.random:
         span = reader.fixed[0][1].span if reader.fixed else node.span
-        raise FormulaError("a residual is a random term.", text, span, "As in ar1(0 + time | subject).")
+        hint = "As in ar1(0 + time | subject)"
+        if "(" in text[slice(*span)]:
+            hint += f"; correlations among rows by their columns stand on the right of a bar, (1 | {text[slice(*span)]})"
+        raise FormulaError("a residual is a random term.", text, span, f"{hint}.")
     return reader
 
 
