@@ -33,7 +33,7 @@ def _visits(seed: int = 0, q: int = 12, m: int = 5) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("residual", [None, "ar1(0 + time | subject)"])
 def test_a_constant_of_zero_is_a_result(residual):
     """const_power whose constant is 0 is power: the same criterion, the same standard errors, and the constant said to be 0."""
-    d = _visits()
+    d = _visits(seed=5)
     power = hd.lmm("y ~ x + (1 | subject)", d, residual=residual, variance="power(v)")
     both = hd.lmm("y ~ x + (1 | subject)", d, residual=residual, variance="const_power(v)")
     found = {
@@ -57,3 +57,13 @@ def test_a_constant_of_zero_is_a_result(residual):
     for name in expected:
         assert found[name][1] == pytest.approx(expected[name], rel=1e-3)
         assert found[name][2] in "PU"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_constant_beside_a_power_is_never_worse_than_none(seed):
+    """Two optima: hardly any constant, or a constant with a steep power; the better one is found."""
+    d = _visits(seed)
+    residual = "ar1(0 + time | subject)"
+    power = hd.lmm("y ~ x + (1 | subject)", d, residual=residual, variance="power(v)")
+    both = hd.lmm("y ~ x + (1 | subject)", d, residual=residual, variance="const_power(v)")
+    assert both.deviance <= power.deviance + 1e-5

@@ -127,7 +127,20 @@ class Scaled(RowPrecision):
         return out
 
     def starts(self) -> list[Array]:
-        return self._beside(self.inner.starts(), [f.start() for f in self.functions])
+        tail = [f.start() for f in self.functions]
+        return self._beside(self.inner.starts(), tail) + self._others(self.inner.starts()[0], tail)
+
+    def starts_of(self, residual: Array, share: float) -> list[Array]:
+        found = self.starts_from(residual)
+        return found + self._others(self.inner.starts()[0], [found[0][at] for at in self.slices[1:]])
+
+    def _others(self, head: Array, tail: list[Array]) -> list[Array]:
+        """Starts at the functions' other guesses: a constant with a power has an optimum beside no constant, and one beside no power."""
+        out = []
+        for k, function in enumerate(self.functions):
+            for guess in getattr(function, "guesses", list)():
+                out.append(np.concatenate([head, *tail[:k], guess, *tail[k + 1 :]]))
+        return out
 
     def starts_from(self, residual: Array) -> list[Array]:
         """Variances by level from the residuals; where several functions share them out, by the first of them first."""

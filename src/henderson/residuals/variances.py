@@ -153,6 +153,10 @@ class ConstPower(VarianceFunction):
     def start(self) -> np.ndarray:
         return np.array([-0.8, 0.7 * self.spread])
 
+    def guesses(self) -> list[np.ndarray]:
+        """Other starts: hardly any constant, and a constant with a steep power."""
+        return [np.array([-6.0, 0.4 * self.spread]), np.array([3.0, 3.0 * self.spread])]
+
     def log_sd(self, t: np.ndarray, slopes: bool) -> tuple[np.ndarray, np.ndarray | None]:
         log_w, log_rest = -np.logaddexp(0.0, -t[0]), -np.logaddexp(0.0, t[0])
         log_x = np.where(np.isfinite(self.z), t[1] * np.where(np.isfinite(self.z), self.z, 0.0), -np.inf)
