@@ -377,3 +377,42 @@ def test_even_lags_and_short_ranges_do_not_start_at_rest(structure, loglik):
     fit = hd.lmm(f"distance ~ age * Sex + {structure}(0 + age | Subject)", hd.datasets.load("Orthodont"))
     assert fit.status.verdict == "converged"
     assert fit.loglik == pytest.approx(loglik, abs=1e-4)
+
+
+# ----------------------------------------------------------------------------------------------- where digits could be lost
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
+def test_the_gradient_of_a_field_that_is_all_but_singular(share):
+    """gau at 60 points, up to a condition number of 1e10: the criterion by V keeps its digits, and the gradient keeps them too."""
+    rng = np.random.default_rng(30)
+    points = rng.uniform(0, 5, size=(60, 2))
+    at = np.repeat(np.arange(60), 2)
+    d = {"y": rng.normal(size=120) + np.sin(points[at, 0]), "px": points[at, 0], "py": points[at, 1]}
+    given = structured.read_input(
+        structured.formulas.parse("y ~ 1 + (1 | gau(px, py))"),
+        d,
+        residual=None,
+        variance=None,
+        relationships=None,
+        weights=None,
+        offset=None,
+        contrasts=None,
+    )
+    problem = se.problem_of(given, True)
+    k = problem.model.terms[0].precision
+    t = k.upper[0] + share * (k.lower[0] - k.upper[0])
+    distance = tw.distances(*points.T)
+    z = tw.incidence(at)
+
+    def criterion(theta):
+        solution = Solution(problem, theta)
+        reach = k.natural(solution.precision_parameters(0))[0]
+        term = tw.Term(z, solution.covariances[0], np.exp(-((distance / reach) ** 2)))
+        return tw.criterion(d["y"], np.ones((120, 1)), [term], np.full(120, solution.scale2))
+
+    theta = np.array([1.2, t])
+    point = evaluate(problem, theta)
+    assert Solution(problem, theta).deviance == pytest.approx(criterion(theta), abs=1e-5)
+    ours = derivatives(problem, evaluate(problem, point.theta)).gradient
+    np.testing.assert_allclose(ours, tw.gradient(criterion, theta), rtol=1e-5, atol=1e-4)

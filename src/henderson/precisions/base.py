@@ -109,6 +109,10 @@ class Precision(ABC):
         """The same where `share` of the variance of those residuals is taken to be the residual's. Residuals only."""
         return self.starts()
 
+    def contract(self, t: np.ndarray, value_slopes: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """<G, dQ> for each coordinate, (n_coordinates,), of a symmetric G given on the pattern (nnz,) and the slopes of Q at t."""
+        return np.asarray(value_slopes @ (np.where(self.rows == self.cols, 1.0, 2.0) * g))
+
     def log_scale(self, t: np.ndarray) -> float:
         """log of the constant that standard deviations as a variance function defines them have over those of K: the residual
         variance to report is s2 exp(-2 log_scale). Residuals only."""

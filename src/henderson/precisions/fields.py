@@ -44,6 +44,9 @@ class Field(Lagged):
     points : (n, d) distinct.
     """
 
+    _whitened: tuple[Array, Array, list[Array]] | None = None
+    """t, L and the L^-1 dK L^-T of the slopes last asked for."""
+
     def __init__(self, kind: str, points: Array, text: str, names: tuple[str, ...], nu: float | None = None):
         from scipy.spatial.distance import pdist
 
@@ -156,37 +159,41 @@ class Field(Lagged):
                 return l, 1.0 - h
         raise NotPositiveDefinite
 
-    def _inverse(self, t: Array) -> tuple[Array, float]:
-        """Q (n, n) and log|K|."""
-        from scipy.linalg.lapack import dpotri
-
-        l, c = self._factor(t)
-        log_det = 2.0 * float(np.log(np.diag(l)).sum())
-        q, _ = dpotri(l, lower=1, overwrite_c=1)
-        q = np.tril(q)
-        q = q + np.tril(q, -1).T
-        if c > 0.0:
-            w = q.sum(axis=1)
-            size = 1.0 + c * float(w.sum())
-            q -= np.multiply.outer((c / size) * w, w)
-            log_det += float(np.log(size))
-        return q, log_det
-
     # -- the contract ------------------------------------------------------------------------------------
 
     def at(self, t: Array, slopes: bool = False) -> At:
-        q, log_det = self._inverse(t)
+        l, c = self._factor(t)
+        q, log_det = _inverse(l, c)
         values = q[self.rows, self.cols]
         if not slopes:
             return At(values, log_det)
         _, changes = self.kernel.at(t, self.distances, True)
         assert changes is not None
         value_slopes, log_det_slopes = np.empty((len(t), len(values))), np.empty(len(t))
+        middles: list[Array] = []
         for j, change in enumerate(changes):
             dk = self._square(change, 0.0)
-            log_det_slopes[j] = np.vdot(q, dk)
-            value_slopes[j] = -(q @ dk @ q)[self.rows, self.cols]
+            if c > 0.0:
+                log_det_slopes[j] = np.vdot(q, dk)
+                value_slopes[j] = -(q @ dk @ q)[self.rows, self.cols]
+                continue
+            middle = _both_sides(l, dk)
+            log_det_slopes[j] = np.trace(middle)
+            value_slopes[j] = -_both_sides(l, middle, trans=1)[self.rows, self.cols]
+            middles.append(middle)
+        self._whitened = None if c > 0.0 else (np.array(t), l, middles)
         return At(values, log_det, value_slopes, log_det_slopes)
+
+    def contract(self, t: Array, value_slopes: Array, g: Array) -> Array:
+        """By L^-1 G L^-T and L^-1 dK L^-T, K = L L'. Where K is all but singular, Q and dQ are huge and G, the covariance of effects, all
+        but cancels them: their products would leave no digit."""
+        if self._whitened is None or not np.array_equal(self._whitened[0], t):
+            return super().contract(t, value_slopes, g)
+        _, l, middles = self._whitened
+        square = np.empty((self.n, self.n))
+        square[self.rows, self.cols] = square[self.cols, self.rows] = g
+        white = _both_sides(l, square)
+        return -np.array([np.vdot(white, middle) for middle in middles])
 
     def times(self, t: Array, v: Array) -> Array:
         return self.correlation(t) @ v
@@ -214,6 +221,30 @@ class Field(Lagged):
                 f"estimated as {self.natural(self.lower)[0]:.4g}, on the boundary: a longer range is singular to rounding"
             )
         )
+
+
+def _inverse(l: Array, c: float) -> tuple[Array, float]:
+    """Q (n, n) and log|K|, of L L' + c 11'."""
+    from scipy.linalg.lapack import dpotri
+
+    log_det = 2.0 * float(np.log(np.diag(l)).sum())
+    q, _ = dpotri(l, lower=1)
+    q = np.tril(q)
+    q = q + np.tril(q, -1).T
+    if c > 0.0:
+        w = q.sum(axis=1)
+        size = 1.0 + c * float(w.sum())
+        q -= np.multiply.outer((c / size) * w, w)
+        log_det += float(np.log(size))
+    return q, log_det
+
+
+def _both_sides(l: Array, m: Array, trans: int = 0) -> Array:
+    """L^-1 M L^-T, or with trans L^-T M L^-1, of a symmetric M."""
+    from scipy.linalg.blas import dtrsm
+
+    half = dtrsm(1.0, l, m, lower=1, trans_a=trans)
+    return np.asarray(dtrsm(1.0, l, half, lower=1, trans_a=1 - trans, side=1))
 
 
 def _nearest(points: Array) -> Array:

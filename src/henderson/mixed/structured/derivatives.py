@@ -72,7 +72,7 @@ def score(problem: Problem, point: Point) -> Score:
             assert precision is not None
             rows, cols = precision.rows, precision.cols
             g = system.prior_traces(part.term) + np.einsum("ij,ij->i", bk[rows], bk[cols]) / point.s2
-            by_phi[part.at] = d @ (np.where(rows == cols, 1.0, 2.0) * g)
+            by_phi[part.at] = precision.contract(point.phi[part.at], d, g)
         else:
             assert model.residual is not None
             rows, cols = model.residual.rows, model.residual.cols
