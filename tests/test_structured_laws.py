@@ -24,11 +24,18 @@ def drawn(seed: int = 0, q: int = 11, n: int = 81) -> dict[str, np.ndarray]:
     env = np.searchsorted(se.NAMES, d["env"])
     sigma = 1.5 * 0.6 ** np.abs(np.subtract.outer(np.arange(M), np.arange(M))) + 0.5 * np.eye(M)
     u = np.linalg.cholesky(K) @ rng.normal(size=(11, M)) @ np.linalg.cholesky(sigma).T
-    row, col = np.meshgrid(np.arange(9), np.arange(9), indexing="ij")
     field = np.linalg.cholesky(np.kron(tw.ar1(9, 0.7), tw.ar1(9, 0.5))) @ rng.normal(size=81)
     at = (d["row"] - 1).astype(int) * 9 + (d["col"] - 1).astype(int)
     slope = rng.normal(size=11)[code] * d["x"]
-    d["y"] = 20.0 + 0.5 * env + d["x"] + u[code, env] + slope + field[at] + rng.normal(size=n) * np.where(d["sec"] == "k", 0.7, 1.2)
+    d["y"] = (
+        20.0
+        + 0.5 * env
+        + d["x"]
+        + u[code, env]
+        + slope
+        + field[at]
+        + rng.normal(size=n) * np.where(d["sec"] == "k", 0.7, 1.2)
+    )
     return d
 
 
@@ -39,7 +46,10 @@ def components(fit) -> dict[str, float]:
 
 def blups(fit) -> dict[tuple, float]:
     r = fit.random_effects_columns()
-    return {key: v for key, v in zip(zip(r["group"], r["level"], r["term"], strict=True), r["estimate"], strict=True)}
+    return {
+        key: v
+        for key, v in zip(zip(r["group"], r["level"], r["term"], strict=True), r["estimate"], strict=True)
+    }
 
 
 def same_numbers(a: dict, b: dict, tolerance: float = 1e-5) -> None:
@@ -70,7 +80,9 @@ MODELS = [
     ("y ~ x + (1 | g)", {"residual": "ar1(0 + t | series)"}),
     ("y ~ x + cs(0 + env | g)", {"variance": "power(v)"}),
 ]
-every = pytest.mark.parametrize(("formula", "more"), MODELS, ids=[f"{f} {' '.join(m.values())}" for f, m in MODELS])
+every = pytest.mark.parametrize(
+    ("formula", "more"), MODELS, ids=[f"{f} {' '.join(m.values())}" for f, m in MODELS]
+)
 
 
 def fit(formula, data, **more):
@@ -89,7 +101,9 @@ def units_of(fitted) -> dict[str, int]:
             units.append(found.get(r.name, 2 if r.name == "Residual" else 0))
         elif r.kind == "T":
             t = fitted.solution.terms[r.term].structure
-            units.append({x.name: x.unit for x in t.parameters_of(fitted.labels.terms[r.term].effects)}[r.name])
+            units.append(
+                {x.name: x.unit for x in t.parameters_of(fitted.labels.terms[r.term].effects)}[r.name]
+            )
         else:
             units.append(0)
     return dict(zip(names, units, strict=True))
@@ -179,7 +193,14 @@ def test_columns_of_x_in_another_basis(formula, more, reml):
 
 def both_engines(formula, data, reml):
     given = structured.read_input(
-        formulas.parse(formula), data, residual=None, variance=None, relationships=None, weights=None, offset=None, contrasts=None
+        formulas.parse(formula),
+        data,
+        residual=None,
+        variance=None,
+        relationships=None,
+        weights=None,
+        offset=None,
+        contrasts=None,
     )
     return hd.lmm(formula, data, reml=reml), structured.fit_structured(formula, given, reml)
 
@@ -214,7 +235,9 @@ def test_the_engine_of_unstructured_models_agrees(data, formula, reml):
         assert v == pytest.approx(errors[f"{g}: {t}"], rel=1e-3, nan_ok=True)
     ra, rb = old.random_effects_columns(), new.random_effects_columns()
     for name in ("estimate", "std_error"):
-        np.testing.assert_allclose(rb[name], ra[name], rtol=1e-4, atol=1e-4 * np.abs(ra[name]).max(initial=1e-8))
+        np.testing.assert_allclose(
+            rb[name], ra[name], rtol=1e-4, atol=1e-4 * np.abs(ra[name]).max(initial=1e-8)
+        )
     np.testing.assert_allclose(np.asarray(new.tidy()["df"]), np.asarray(old.tidy()["df"]), rtol=1e-3)
 
 
@@ -239,7 +262,12 @@ def test_diag_is_a_term_for_each_effect(reml):
     equal_criteria(a, b)
     equal_criteria(a, c)
     for other in (b, c):
-        np.testing.assert_allclose([s[0, 0] for s in other.solution.covariances], np.diag(a.solution.covariances[0]), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            [s[0, 0] for s in other.solution.covariances],
+            np.diag(a.solution.covariances[0]),
+            rtol=1e-3,
+            atol=1e-4,
+        )
 
 
 @pytest.mark.parametrize("reml", [True, False])
@@ -262,7 +290,10 @@ def test_two_levels_have_one_correlation(right):
     for other in equal[1:]:
         equal_criteria(equal[0], other)
         np.testing.assert_allclose(other.solution.covariances[0], equal[0].solution.covariances[0], rtol=1e-3)
-    free = [fit(f"y ~ x + {name}(0 + {words(name)} | {right})", d) for name in ("us", "csh", "ar1h", "toeph", "ante1")]
+    free = [
+        fit(f"y ~ x + {name}(0 + {words(name)} | {right})", d)
+        for name in ("us", "csh", "ar1h", "toeph", "ante1")
+    ]
     for other in free[1:]:
         equal_criteria(free[0], other)
         np.testing.assert_allclose(other.solution.covariances[0], free[0].solution.covariances[0], rtol=1e-3)
@@ -281,7 +312,9 @@ def test_equal_steps_are_ou_and_exp():
 
 def test_a_field_without_correlation_along_columns_is_rows_that_are_apart():
     d = drawn(10)
-    held = fit("y ~ x", d, residual="(1 | ar1(row):ar1(col))", fixed_parameters={"Residual": {"phi(col)": 0.0}})
+    held = fit(
+        "y ~ x", d, residual="(1 | ar1(row):ar1(col))", fixed_parameters={"Residual": {"phi(col)": 0.0}}
+    )
     apart = fit("y ~ x", d, residual="(1 | ar1(row):id(col))")
     equal_criteria(held, apart)
 
@@ -341,23 +374,24 @@ def test_traits_without_covariances_are_models_of_their_own(reml):
     assert joint.deviance == pytest.approx(sum(f.deviance for f in alone), abs=1e-5)
     found = [joint.solution.covariances[0][i, i] for i in range(2)]
     np.testing.assert_allclose(found, [f.solution.covariances[0][0, 0] for f in alone], rtol=1e-3)
-    np.testing.assert_allclose(sorted(joint.coefficients), sorted(np.concatenate([f.coefficients for f in alone])), rtol=1e-4)
+    np.testing.assert_allclose(
+        sorted(joint.coefficients), sorted(np.concatenate([f.coefficients for f in alone])), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("reml", [True, False])
-def test_covariances_of_traits_held_at_zero_are_diag(reml):
+def test_correlations_of_traits_held_at_zero_are_diag(reml):
     d = drawn(15)
     del d["trait"], d["unit"]
     d["z"] = 0.5 * d["y"] + np.random.default_rng(15).normal(size=81)
     call = {"relationships": GIVEN, "reml": reml}
     formula = "cbind(y, z) ~ trait + {}(0 + trait | vm(g, A))"
-    free = hd.lmm(formula.format("us"), d, residual="us(0 + trait | units)", **call)
-    names = [name.split(": ")[1] for name in components(free) if "cov(" in name]
+    free = hd.lmm(formula.format("csh"), d, residual="csh(0 + trait | units)", **call)
     held = hd.lmm(
-        formula.format("us"),
+        formula.format("csh"),
         d,
-        residual="us(0 + trait | units)",
-        fixed_parameters={"vm(g, A)": {names[0]: 0.0}, "Residual": {names[1]: 0.0}},
+        residual="csh(0 + trait | units)",
+        fixed_parameters={"vm(g, A)": {"rho": 0.0}, "Residual": {"rho": 0.0}},
         **call,
     )
     diag = hd.lmm(formula.format("diag"), d, residual="diag(0 + trait | units)", **call)
@@ -368,12 +402,16 @@ def test_covariances_of_traits_held_at_zero_are_diag(reml):
 @pytest.mark.parametrize("reml", [True, False])
 def test_sections_with_nothing_in_common_are_models_of_their_own(reml):
     d = drawn(16)
-    joint = fit("y ~ 0 + sec + sec:x + at(sec):(1 | g)", d, residual="at(sec):(1 | ar1(row):ar1(col))", reml=reml)
+    joint = fit(
+        "y ~ 0 + sec + sec:x + at(sec):(1 | g)", d, residual="at(sec):(1 | ar1(row):ar1(col))", reml=reml
+    )
     parts = [{k: v[d["sec"] == s] for k, v in d.items()} for s in "kl"]
     alone = [fit("y ~ x + (1 | g)", part, residual="(1 | ar1(row):ar1(col))", reml=reml) for part in parts]
     assert joint.deviance == pytest.approx(sum(f.deviance for f in alone), abs=1e-4)
     for k, f in enumerate(alone):
-        assert joint.solution.covariances[k][0, 0] == pytest.approx(f.solution.covariances[0][0, 0], rel=1e-2, abs=1e-4)
+        assert joint.solution.covariances[k][0, 0] == pytest.approx(
+            f.solution.covariances[0][0, 0], rel=1e-2, abs=1e-4
+        )
 
 
 def test_a_known_covariance_of_the_rows():
@@ -384,7 +422,9 @@ def test_a_known_covariance_of_the_rows():
     v = b @ b.T / 60 * 2.0
     d["id"] = np.array([f"r{i}" for i in rng.permutation(40)])
     at = np.array([int(i[1:]) for i in d["id"]])
-    f = hd.lmm("y ~ x + (1 | g)", d, residual="vm(id, V)", relationships={"V": (v, [f"r{i}" for i in range(40)])})
+    f = hd.lmm(
+        "y ~ x + (1 | g)", d, residual="vm(id, V)", relationships={"V": (v, [f"r{i}" for i in range(40)])}
+    )
     z = tw.incidence(np.unique(d["g"], return_inverse=True)[1])
     value = lambda s2: tw.criterion(d["y"], f.design.X, [tw.Term(z, np.array([[s2]]))], v[np.ix_(at, at)])  # noqa: E731
     s2 = f.solution.covariances[0][0, 0]
@@ -396,7 +436,12 @@ def test_a_known_covariance_of_the_rows():
 def test_weights_are_variances_that_are_known_up_to_one():
     d = drawn(18)
     a = fit("y ~ x + (1 | vm(g, A))", d, weights="w")
-    b = fit("y ~ x + (1 | vm(g, A))", {**d, "s": 1 / d["w"]}, variance="power(s)", fixed_parameters={"Residual": {"power(s)": 0.5}})
+    b = fit(
+        "y ~ x + (1 | vm(g, A))",
+        {**d, "s": 1 / d["w"]},
+        variance="power(s)",
+        fixed_parameters={"Residual": {"power(s)": 0.5}},
+    )
     equal_criteria(a, b)
 
 
@@ -438,12 +483,18 @@ def tw_root(k):
 
 
 @pytest.mark.parametrize("right", ["g", "vm(g, A)"])
-@pytest.mark.parametrize("left", ["(1 | {})", "diag(0 + sec | {})", "us(0 + sec | {})", "ar1(0 + time | {})", "cs(0 + env | {})"])
+@pytest.mark.parametrize(
+    "left", ["(1 | {})", "diag(0 + sec | {})", "us(0 + sec | {})", "ar1(0 + time | {})", "cs(0 + env | {})"]
+)
 def test_no_variance_among_levels_is_a_variance_of_zero(left, right):
     """The means of the levels are made equal within every group: nothing is left for them but zero."""
     d = drawn(20)
     rng = np.random.default_rng(21)
-    basis = np.linalg.qr(np.column_stack([np.ones(81), d["x"], se._env(d), tw.incidence(np.unique(d["g"], return_inverse=True)[1])]))[0]
+    basis = np.linalg.qr(
+        np.column_stack(
+            [np.ones(81), d["x"], se._env(d), tw.incidence(np.unique(d["g"], return_inverse=True)[1])]
+        )
+    )[0]
     e = rng.normal(size=81)
     e -= basis @ (basis.T @ e)
     cells = np.unique([f"{g}{s}" for g, s in zip(d["g"], d["sec"], strict=True)], return_inverse=True)[1]
@@ -477,10 +528,87 @@ def test_a_covariance_of_deficient_rank_is_fitted_by_all_names():
     cell = g * 3 + e
     noise -= (np.bincount(cell, noise) / 3)[cell]
     d["y"] = mean[g, e] + noise
-    fits = {name: hd.lmm(f"y ~ env + {name}(0 + env | g{more})", d) for name, more in (("us", ""), ("fa", ", k=1"), ("rr", ", k=1"))}
+    fits = {
+        name: hd.lmm(f"y ~ env + {name}(0 + env | g{more})", d)
+        for name, more in (("us", ""), ("fa", ", k=1"), ("rr", ", k=1"))
+    }
     assert {f.status.verdict for f in fits.values()} <= {"converged", "boundary"}
     assert fits["us"].status.verdict == "boundary"
     for name in ("fa", "rr"):
         assert fits[name].deviance == pytest.approx(fits["us"].deviance, abs=1e-5)
-        np.testing.assert_allclose(fits[name].solution.covariances[0], fits["us"].solution.covariances[0], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            fits[name].solution.covariances[0], fits["us"].solution.covariances[0], rtol=1e-3, atol=1e-4
+        )
     assert np.linalg.matrix_rank(fits["us"].solution.covariances[0], tol=1e-8) == 1
+
+
+def test_a_nugget_that_is_not_needed_is_zero_and_the_field_is_the_residual():
+    """AR1 x AR1 without measurement error: with a nugget the same optimum, which is on the boundary and said to be."""
+    rng = np.random.default_rng(30)
+    row, col = (a.ravel() for a in np.meshgrid(np.arange(9.0), np.arange(8.0), indexing="ij"))
+    v = np.kron(tw.ar1(9, 0.6), tw.ar1(8, 0.3))
+    found = 0
+    for _ in range(4):
+        d = {"row": row, "col": col, "v": np.array(list("abcdef"))[rng.permutation(72) % 6]}
+        d["y"] = np.linalg.cholesky(v) @ rng.normal(size=72) * 3.0 + 50.0
+        with_nugget = hd.lmm("y ~ v", d, residual="(1 | ar1(row):ar1(col)) + (1 | units)")
+        without = hd.lmm("y ~ v", d, residual="(1 | ar1(row):ar1(col))")
+        assert with_nugget.status.converged
+        assert with_nugget.deviance < without.deviance + 1e-4
+        if components(with_nugget)["Residual: Residual"] > 1e-4:
+            continue
+        found += 1
+        assert with_nugget.status.verdict == "boundary"
+        assert "residual variance is estimated as 0" in str(with_nugget.status)
+        assert with_nugget.variance_components_columns()["bound"][-1] == "B"
+        assert with_nugget.deviance == pytest.approx(without.deviance, abs=1e-4)
+        np.testing.assert_allclose(with_nugget.coefficients, without.coefficients, atol=1e-3)
+        np.testing.assert_allclose(
+            list(components(with_nugget).values())[:3][1:], list(components(without).values())[:2], atol=1e-3
+        )
+    assert found >= 1
+
+
+@pytest.mark.parametrize("share", [1e-4, 2e-3])
+def test_a_residual_that_is_small_but_there_is_not_taken_for_none(share):
+    rng = np.random.default_rng(31)
+    g = np.repeat(np.arange(20), 3)
+    d = {
+        "g": np.array([f"g{i:02d}" for i in range(20)])[g],
+        "y": rng.normal(size=20)[g] + share * rng.normal(size=60),
+    }
+    old, new = both_engines("y ~ 1 + (1 | g)", d, True)
+    assert new.status.verdict == "converged"
+    assert new.deviance == pytest.approx(old.deviance, abs=1e-5)
+    assert new.sigma == pytest.approx(old.sigma, rel=1e-5)
+    given = {"A": (K, se.IDS)}
+    d["g"] = np.array([se.IDS[i % 11] for i in g])
+    d["y"] = (np.linalg.cholesky(K) @ rng.normal(size=11))[g % 11] + share * rng.normal(size=60)
+    f = hd.lmm("y ~ 1 + (1 | vm(g, A))", d, relationships=given)
+    assert f.status.verdict == "converged"
+    assert f.sigma == pytest.approx(share, rel=0.4)
+
+
+def test_an_unreplicated_trial_says_what_it_cannot_tell():
+    """fa over single plots: specific variances and the residual's are told apart by nothing, or a specific variance is zero and the
+    residual's with it. Never "not converged", and never worse than the covariance with the residual variance held small."""
+    rng = np.random.default_rng(32)
+    verdicts = set()
+    for _ in range(6):
+        loadings = rng.normal(size=(6, 1)) + 0.8
+        s = loadings @ loadings.T + np.diag(rng.uniform(0.0, 0.6, 6)) + 0.2 * np.eye(6)
+        u = rng.normal(size=(35, 6)) @ np.linalg.cholesky(s).T
+        g, e = (a.ravel() for a in np.meshgrid(np.arange(35), np.arange(6), indexing="ij"))
+        d = {
+            "g": np.array([f"g{i:02d}" for i in range(35)])[g],
+            "env": np.array(list("abcdef"))[e],
+            "y": u.ravel(),
+        }
+        f = hd.lmm("y ~ env + fa(0 + env | g, k=1)", d)
+        assert f.status.converged
+        said = str(f.status)
+        verdicts.add("not identifiable" in said)
+        assert "not identifiable" in said or "residual variance is estimated as 0" in said
+        held = hd.lmm("y ~ env + fa(0 + env | g, k=1)", d, fixed_parameters={"Residual": 1e-5})
+        assert f.deviance <= held.deviance + 1e-4
+    assert verdicts == {True, False}

@@ -61,7 +61,7 @@ def keep_within(
             assert loose is not None
             del active[loose]
         problem = _held(problem, control, limits, active)
-        found = climb(problem, [_carried(problem.layout, point)])
+        found = climb(problem, [carried(problem.layout, point)])
     else:
         # Bounds that are let go and met again in turn: the last optimum need not be within them.
         found = replace(found[0], converged=False), *found[1:]
@@ -113,7 +113,7 @@ def _held(problem: Problem, control: Control, limits: list[Limit], active: dict[
     return replace(problem, layout=layout(problem.model, now))
 
 
-def _carried(layout: Layout, point: Point) -> np.ndarray:
+def carried(layout: Layout, point: Point) -> np.ndarray:
     """theta of a new layout near a point."""
     log_s2 = float(np.log(point.s2)) if layout.log_s2 is None else layout.log_s2
     phi = point.phi * np.where(layout.scaling, np.exp(0.5 * (np.log(point.s2) - log_s2)), 1.0)
@@ -140,7 +140,7 @@ def _loose(
                 continue
             moved = _held(problem, control, limits, {**active, i: value + sign * h})
             there = evaluate(
-                moved, _carried(moved.layout, point) if not moved.layout.estimates_scale else point.theta
+                moved, carried(moved.layout, point) if not moved.layout.estimates_scale else point.theta
             )
             changes.append(np.nan if there is None else sign * (there.deviance - point.deviance) / h)
         slope = float(np.nanmean(changes)) * inside * max(abs(value), h)

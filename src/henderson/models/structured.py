@@ -44,6 +44,7 @@ from ..sparse.threads import one_blas_thread
 from ..structures import make
 from .bounds import keep_within
 from .control import read_control, start_at
+from .fading import settle
 from .labels import TermLabels, labels_of
 from .parameter_names import Names
 from .places import Places, places_of
@@ -337,9 +338,11 @@ def fit_structured(
     with watch(
         verbose, design.n, problem.system.description, model.coordinates.deviance_shift(reml)
     ) as on_step:
-        found = climb(problem, on_step, first)
-        if begun is not None and not found[0].converged:
-            found = climb(problem, on_step)
+        may_fade = not read.limits
+        found = climb(problem, on_step, first, may_fade)
+        if begun is not None and not (found[0].converged or found[0].fading):
+            found = climb(problem, on_step, None, may_fade)
+        problem, found = settle(problem, control, found, lambda p, at: climb(p, on_step, at))
         if read.limits:
             problem, found = keep_within(
                 problem, control, read.limits, found, lambda p, at: climb(p, on_step, at)
@@ -384,7 +387,9 @@ def _again(problem: Problem, phi: np.ndarray) -> np.ndarray:
     return theta
 
 
-def climb(problem: Problem, on_step: Any, first: list[np.ndarray] | None = None) -> tuple[Optimum, int, int]:
+def climb(
+    problem: Problem, on_step: Any, first: list[np.ndarray] | None = None, may_fade: bool = False
+) -> tuple[Optimum, int, int]:
     """The best optimum from the starts (`first`, or the model's own), how many of them reached it, and how many there were."""
     with problem.system.lock, one_blas_thread():
         distinct: list[np.ndarray] = []
@@ -401,7 +406,7 @@ def climb(problem: Problem, on_step: Any, first: list[np.ndarray] | None = None)
         found: list[Optimum] = []
         for theta in begun:
             lowest = min((o.deviance for o in found), default=np.inf)
-            found.append(optimise(problem, theta, on_step=on_step, best=lowest))
+            found.append(optimise(problem, theta, on_step=on_step, best=lowest, may_fade=may_fade))
         best = min(found, key=lambda o: o.deviance)
         near = [o for o in found if o.deviance < best.deviance + _SAME]
         best = next((o for o in near if o.converged), best)
@@ -442,6 +447,11 @@ def status_of(fit: StructuredFit, optimum: Optimum, agreed: int, tried: int) -> 
                     notes.append(f"{rows[i].name} in {term.text} is {said}, on the boundary")
         notes += _precision_notes(fit, k, term.text)
     notes += _precision_notes(fit, -1, "the residual")
+    layout = solution.problem.layout
+    if layout.log_s2 is not None and layout.scale_as == "B" and not fit.bounds:
+        notes.append(
+            "the residual variance is estimated as 0 (less than a millionth of the response's variance), on the boundary"
+        )
     notes += _bound_notes(fit)
     edges = bool(notes)
     notes += _identifiability(fit)
@@ -471,7 +481,7 @@ def _identifiability(fit: StructuredFit) -> list[str]:
         changes = [float(direction @ row.slope) for row in fit._components]
         largest = max(map(abs, changes), default=0.0)
         size = max((abs(row.value) for row in fit._components), default=0.0)
-        if largest < 1e-6 * size:
+        if largest * _own_size(fit.solution.theta, direction) < 1e-6 * size:
             # The parametrisation of a covariance of deficient rank moves, and nothing else.
             continue
         named = [
@@ -485,6 +495,13 @@ def _identifiability(fit: StructuredFit) -> list[str]:
             "data cannot tell them apart; hold one of them (fixed_parameters=) or leave a term out"
         )
     return out
+
+
+def _own_size(theta: np.ndarray, direction: np.ndarray) -> float:
+    """How far along a direction some parameter has moved by its own size."""
+    moved = np.abs(direction[: len(theta)])
+    there = moved > 0
+    return float(np.min(np.maximum(np.abs(theta[: len(moved)])[there], 1.0) / moved[there], initial=1e6))
 
 
 def _precision_notes(fit: StructuredFit, k: int, text: str) -> list[str]:

@@ -53,6 +53,12 @@ _FEW = 8
 _LATE_OBSERVED = 20
 _SAME = 1e-3
 """Two optima of criteria closer than this are one."""
+LEAST_RESIDUAL = 1e-6
+"""Residual variance, the response having a mean square of 1, that counts as none (as in `precisions.residual_absolute`)."""
+_FADING = 1e-2
+"""Residual variance from which on it is asked whether it goes to zero."""
+_NO_GAIN = 0.1
+"""Most that the way from there to nothing may lower the criterion: where records are repeated it is worth hundreds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +72,8 @@ class Optimum:
     iterations: int
     average_information: np.ndarray
     steps: tuple[Step, ...] = field(default=())
+    fading: bool = False
+    """Whether the iterations were ended because the residual variance goes to zero, where relative parameters are infinite."""
 
 
 def optimise(
@@ -76,17 +84,21 @@ def optimise(
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
     best: float = np.inf,
+    may_fade: bool = False,
 ) -> Optimum:
     """Minimise the criterion from `start`; no accepted point is worse than the last by more than rounding.
 
-    `best` is the lowest criterion that another start has reached: a climb that ends well above it is given up early.
+    `best` is the lowest criterion that another start has reached: a climb that ends well above it is given up early. With `may_fade`
+    it ends, too, where the residual variance is seen to go to zero: the caller then holds it there.
     """
     with problem.system.lock, one_blas_thread():
-        return _Newton(problem, on_step, tolerance, max_iterations, best).run(start)
+        return _Newton(problem, on_step, tolerance, max_iterations, best, may_fade).run(start)
 
 
 class _Newton:
-    def __init__(self, problem: Problem, on_step, tolerance: float, max_iterations: int, best: float):
+    def __init__(
+        self, problem: Problem, on_step, tolerance: float, max_iterations: int, best: float, may_fade: bool
+    ):
         self.problem, self.on_step, self.best = problem, on_step, best
         self.tolerance, self.max_iterations = tolerance, max_iterations
         self.lower, self.upper = problem.layout.bounds()
@@ -95,12 +107,16 @@ class _Newton:
         self.cheap = 3.0 * k * problem.system.flops < _CHEAP
         self.few = k <= _FEW
         self.secant = np.zeros((k, k))
+        self.sizes = np.zeros(k, dtype=bool)
+        layout = problem.layout
+        self.sizes[layout.source[layout.scaling & (layout.source >= 0)]] = True
+        self.may_fade = may_fade and problem.profiled and bool(self.sizes.any())
 
     def run(self, start: np.ndarray) -> Optimum:
         problem = self.problem
         point = evaluate_surely(problem, self._inside(self._off_zero(start)))
         steps: list[Step] = []
-        share, observe, lifted = 0.0, False, 0
+        share, observe, lifted, fading = 0.0, False, 0, False
         before: tuple[np.ndarray, np.ndarray] | None = None
         while True:
             d = derivatives(problem, point)
@@ -138,8 +154,10 @@ class _Newton:
                     continue
             if found is not None:
                 point, share = found
+            fading = observe and self.may_fade and self._fades(point)
             if (
                 done
+                or fading
                 or found is None
                 or len(steps) > self.max_iterations
                 or self._hopeless(point, decrease, steps)
@@ -155,6 +173,7 @@ class _Newton:
             len(steps) - 1,
             d.average_information,
             tuple(steps),
+            fading,
         )
 
     def _matrices(self, observe: bool, taken: int) -> list[str]:
@@ -175,6 +194,17 @@ class _Newton:
     def _hopeless(self, point: Point, decrease: float, steps: list[Step]) -> bool:
         """Whether a climb from another start is far above a finished one and all but done."""
         return point.deviance - 10.0 * decrease > self.best + _SAME and len(steps) > 2 and decrease < FAR
+
+    def _fades(self, point: Point) -> bool:
+        """Whether the criterion falls on the way to no residual variance at all, all others staying what they are, and falls by next
+        to nothing. Where it stays as it is, these data do not tell the residual variance from others, and it may be what it is."""
+        if point.s2 > _FADING:
+            return False
+        times = max(float(np.sqrt(point.s2 / LEAST_RESIDUAL)), np.sqrt(10.0))
+        there = evaluate(self.problem, self._inside(np.where(self.sizes, times * point.theta, point.theta)))
+        evaluate(self.problem, point.theta)
+        least = -RESOLUTION if point.s2 <= 10.0 * LEAST_RESIDUAL else 10.0 * RESOLUTION
+        return there is not None and least < point.deviance - there.deviance < _NO_GAIN
 
     # -- the step ----------------------------------------------------------------------------------------------------
 
