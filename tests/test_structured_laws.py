@@ -280,6 +280,18 @@ def test_a_factor_for_each_effect_is_us(reml):
     np.testing.assert_allclose(a.solution.covariances[0], b.solution.covariances[0], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("reml", [True, False])
+def test_rr_beside_diag_is_fa(reml):
+    d = drawn(23)
+    a = fit("y ~ x + fa(0 + env | vm(g, A), k=1)", d, reml=reml)
+    b = fit("y ~ x + rr(0 + env | vm(g, A), k=1) + diag(0 + env | vm(g, A))", d, reml=reml)
+    equal_criteria(a, b, 1e-4)
+    both = sum(b.solution.covariances)
+    np.testing.assert_allclose(both, a.solution.covariances[0], atol=2e-2 * np.abs(both).max())
+    total = sum(b.solution.u)
+    np.testing.assert_allclose(total, a.solution.u[0], atol=2e-2 * np.abs(total).max())
+
+
 @pytest.mark.parametrize("right", ["g", "vm(g, A)"])
 def test_two_levels_have_one_correlation(right):
     d = drawn(8)
@@ -567,6 +579,25 @@ def test_a_nugget_that_is_not_needed_is_zero_and_the_field_is_the_residual():
             list(components(with_nugget).values())[:3][1:], list(components(without).values())[:2], atol=1e-3
         )
     assert found >= 1
+
+
+def test_a_fit_whose_residual_is_zero_is_fitted_again_to_the_same():
+    rng = np.random.default_rng(33)
+    row, col = (a.ravel() for a in np.meshgrid(np.arange(9.0), np.arange(8.0), indexing="ij"))
+    root = np.linalg.cholesky(np.kron(tw.ar1(9, 0.6), tw.ar1(8, 0.3)))
+    call = {"residual": "(1 | ar1(row):ar1(col)) + (1 | units)"}
+    fits = [
+        hd.lmm("y ~ 1", {"row": row, "col": col, "y": root @ rng.normal(size=72)}, **call) for _ in range(5)
+    ]
+    zero = [f for f in fits if components(f)["Residual: Residual"] < 1e-4]
+    other = [f for f in fits if components(f)["Residual: Residual"] > 1e-2]
+    assert zero and other
+    for first in (zero[0], other[0]):
+        for second in (zero[0], other[0]):
+            again = structured.refit(first, second.design.y)
+            assert again.status.verdict == second.status.verdict
+            assert again.deviance == pytest.approx(second.deviance, abs=1e-5)
+            same_numbers(components(again), components(second), 1e-3)
 
 
 @pytest.mark.parametrize("share", [1e-4, 2e-3])

@@ -21,6 +21,8 @@ _NOTHING = 1e-2
 """Change of the criterion for a residual variance e times as large below which it is nothing."""
 _SOMETHING = 1e-2
 """A residual variance, the response having a mean square of 1, that is something."""
+_START = 0.2
+"""Where another response begins."""
 _SAME = 1e-6
 """Two criteria closer than this are one."""
 
@@ -47,6 +49,14 @@ def settle(
         # Not zero: these data do not tell it from other variances, and where it is something that is seen.
         return problem, climb(problem, [carried(problem.layout, other)])
     return held, again
+
+
+def awake(problem: Problem, point: Point) -> np.ndarray:
+    """phi to start another response from: that of the point, but a residual variance that `settle` holds at nothing is something."""
+    layout = problem.layout
+    if layout.scale_as != "B" or layout.log_s2 != np.log(LEAST_RESIDUAL):
+        return point.phi
+    return point.phi * np.where(layout.scaling, np.sqrt(LEAST_RESIDUAL / _START), 1.0)
 
 
 def _held(

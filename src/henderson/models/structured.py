@@ -44,7 +44,7 @@ from ..sparse.threads import one_blas_thread
 from ..structures import make
 from .bounds import keep_within
 from .control import read_control, start_at
-from .fading import settle
+from .fading import awake, settle
 from .labels import TermLabels, labels_of
 from .parameter_names import Names
 from .places import Places, places_of
@@ -376,7 +376,7 @@ def refit(fit: StructuredFit, response: np.ndarray) -> StructuredFit:
         given,
         fit.solution.problem.reml,
         words,
-        begun=fit.solution.point.phi,
+        begun=awake(fit.solution.problem, fit.solution.point),
     )
 
 
