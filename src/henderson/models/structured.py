@@ -31,7 +31,7 @@ from ..mixed.structured.parameters import Control, layout
 from ..mixed.structured.rotation import rotated
 from ..mixed.structured.signs import signed
 from ..mixed.structured.solution import Solution
-from ..mixed.structured.start import REDUCED, default_start, starts
+from ..mixed.structured.start import REDUCED, at_random, default_start, starts
 from ..mixed.verdict import Status
 from ..precisions import of_term
 from ..precisions.base import Precision
@@ -54,6 +54,8 @@ from .words import Words
 _COSTLY, _COSTLY_REDUCED = 3e7, 2e9
 """Floating-point operations of a factorisation from which one start must do: factor-analytic terms, whose optima are many, are worth
 more."""
+_AT_RANDOM = 8
+"""Most climbs from loadings at random."""
 _SAME = 1e-3
 """Two optima of criteria closer than this are one."""
 
@@ -407,10 +409,35 @@ def climb(
         for theta in begun:
             lowest = min((o.deviance for o in found), default=np.inf)
             found.append(optimise(problem, theta, on_step=on_step, best=lowest, may_fade=may_fade))
+        if reduced and len(begun) > 1:
+            found += _until_most_agree(problem, begun[0], found, on_step, may_fade)
         best = min(found, key=lambda o: o.deviance)
-        near = [o for o in found if o.deviance < best.deviance + _SAME]
+        near = _near_best(found)
         best = next((o for o in near if o.converged), best)
         return best, len(near), len(found)
+
+
+def _near_best(found: list[Optimum]) -> list[Optimum]:
+    lowest = min(o.deviance for o in found)
+    return [o for o in found if o.deviance < lowest + _SAME]
+
+
+def _until_most_agree(
+    problem: Problem, near: np.ndarray, found: list[Optimum], on_step: Any, may_fade: bool
+) -> list[Optimum]:
+    """Climbs from loadings at random, for as long as no more than half of all have reached the best optimum. Of 60 simulated trials
+    of ten environments with fa(1..3), our own starts missed the best of 30 random ones in one, where one of three had reached
+    theirs."""
+    more: list[Optimum] = []
+    for seed in range(1, _AT_RANDOM + 1):
+        so_far = [*found, *more]
+        if 2 * len(_near_best(so_far)) > len(so_far) or any(o.fading for o in so_far):
+            break
+        lowest = min(o.deviance for o in so_far)
+        theta = at_random(problem, near, seed)
+        if evaluate(problem, theta) is not None:
+            more.append(optimise(problem, theta, on_step=on_step, best=lowest, may_fade=may_fade))
+    return more
 
 
 def known_scale(residual: Precision | None, y_scale: float) -> float | None:

@@ -119,6 +119,21 @@ def starts(problem: Problem) -> list[np.ndarray]:
     return out
 
 
+def at_random(problem: Problem, near: np.ndarray, seed: int) -> np.ndarray:
+    """theta `near`, but the loadings of factor-analytic terms at random, the variances of their effects what they were."""
+    layout = problem.layout
+    phi = layout.all(near)
+    for part in layout.parts:
+        if part.kind != "T":
+            continue
+        structure = problem.model.terms[part.term].structure
+        if structure.name in REDUCED:
+            t = structure.factor(phi[part.at])
+            phi[part.at] = structure.starts(t @ t.T, seed)[-1]  # type: ignore[attr-defined]
+    theta = layout.free_of(phi)
+    return np.append(theta, near[-1]) if layout.estimates_scale else theta
+
+
 def _starts_of(model: Model, part: Part, precision: Precision, share: float) -> list[np.ndarray]:
     """The structure's own starts; where it can use the least-squares residuals of the rows, those."""
     if part.kind == "K" or model.rotation is not None:
