@@ -136,3 +136,21 @@ def test_a_field_without_its_bar_is_told_where_it_goes(herd):
     table = table.assign(row=np.arange(60) // 6, col=np.arange(60) % 6)
     with pytest.raises(hd.FormulaError, match=r"right of a bar, \(1 \| ar1\(row\):ar1\(col\)\)\."):
         hd.lmm("y1 ~ 1 + (1 | sex)", table, residual="ar1(row):ar1(col)")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(98400030000000001, "too large to be exact"), (np.inf, "it is nobody's id")]
+)
+def test_ids_that_are_not_the_numbers_they_were_are_refused(number, said):
+    """17 digits in a column with a missing value: pandas reads decimals, and neighbours become one animal."""
+    table = pd.DataFrame({"animal": ["a", "b"], "sire": [np.nan, number], "dam": [np.nan, np.nan]})
+    with pytest.raises(hd.DataError, match=f"column 'sire' has .* in row 1 .*{said}"):
+        hd.genetics.Pedigree(table)
+    with pytest.raises(hd.DataError, match=said):
+        hd.genetics.Pedigree(table.assign(animal=[1.0, 2.0]))
+
+
+def test_long_whole_ids_stay_apart():
+    table = pd.DataFrame({"animal": [98400030000000001, 98400030000000002, 98400030000000003]})
+    table = table.assign(sire=[0, 0, 98400030000000001], dam=[0, 0, 98400030000000002])
+    assert list(hd.genetics.Pedigree(table).ids) == [str(i) for i in table["animal"]]

@@ -8,6 +8,7 @@ from itertools import chain, repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError
 from ..frame.column import Column, Label
 from ..frame.factorize import codes_and_values
 from .ids import id_text
@@ -19,7 +20,13 @@ def common_codes(columns: Sequence[Column], unknown: Sequence[str]) -> tuple[lis
     """Codes (n,) of each column into the ids, -1 where missing or one of `unknown`, and the ids.
 
     The ids are numbers where every column holds numbers, else text: `texts` makes text of both.
+
+    Raises
+    ------
+    DataError : decimal numbers that are no ids.
     """
+    for column in columns:
+        _require_ids(column)
     if all(c.kind == "numeric" and c.labels is None for c in columns):
         return _of_numbers(columns, unknown)
     factors = [column.factor for column in columns]
@@ -35,6 +42,23 @@ def common_codes(columns: Sequence[Column], unknown: Sequence[str]) -> tuple[lis
     ids = np.empty(len(place), dtype=object)
     ids[:] = list(place)
     return out, ids
+
+
+def _require_ids(column: Column) -> None:
+    """Refuse infinite numbers, and decimal ones so large that several whole numbers are read as one."""
+    if column.kind != "numeric" or column.labels is not None or column.raw.dtype.kind != "f":
+        return
+    bad = np.flatnonzero(np.abs(column.raw) >= 2.0**53)
+    if not len(bad):
+        return
+    value = column.raw[bad[0]]
+    where = f"pedigree: column '{column.name}' has {value:.17g} in row {bad[0]} (the first row is 0)"
+    if np.isinf(value):
+        raise DataError(f"{where}: it is nobody's id.")
+    raise DataError(
+        f"{where}, a decimal number (a missing value makes decimals of a column of whole numbers) too large to be exact: ids "
+        "that differ in their last digits are the same number. Read the columns as text, such as pandas.read_csv(path, dtype=str)."
+    )
 
 
 def _level_texts(levels: tuple[Label, ...]) -> Sequence[str]:
