@@ -45,7 +45,8 @@ class Absolute(RowPrecision):
         anything is estimated, so that traits in other units are fitted alike; reported numbers are in the units of the rows."""
         squares = np.bincount(self.section_of_row, weights=residual**2, minlength=self.sections)
         sizes = np.sqrt(squares / np.maximum(np.bincount(self.section_of_row, minlength=self.sections), 1))
-        least = 1e-6 * float(sizes.max())
+        # Smaller than that is rounding of a section that is fitted exactly.
+        least = 1e-12 * float(sizes.max())
         self.sizes = np.maximum(sizes, least) if least > 0 else np.ones(self.sections)
         return self.sizes[self.section_of_row]
 
